@@ -1,0 +1,1 @@
+"""The evaluation worker: a process that answers questions about values, and its protocol."""

@@ -1,0 +1,209 @@
+"""What the server and the evaluation worker say to each other.
+
+Both directions carry *frames*: a 4-byte big-endian length, then that many bytes of
+MessagePack (msgspec, tagged structs; the tag is the class's name). The server writes
+:data:`ToWorker` messages to the worker's stdin, the worker writes :data:`FromWorker`
+messages to its stdout; its log goes to stderr. Everything is plain data, so that
+another language's evaluator can stand on the other side.
+
+Offsets are absolute code points into the document's text. Text travels as bytes
+(UTF-8, surrogateescape). A question is answered by exactly one :class:`Answer` with
+its id; a cancelled one too (``state`` "cancelled"). Questions are answered in
+order, except that background work (loading nixpkgs, catching up with an edit)
+gives way to them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, Final
+
+import msgspec
+
+PROTOCOL_VERSION: Final = 1
+
+
+class Location(msgspec.Struct, frozen=True):
+    """A place in a file: absolute path, code-point offsets, and the same as 0-based line/column (code points).
+
+    ``end`` equals ``start`` where only a point is known.
+    """
+
+    path: str
+    start: int
+    end: int
+    line: int = 0
+    column: int = 0
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The value that is asked for: the node with this range, then the attributes selected from it.
+
+    The range is that of an expression, or of the :class:`~evaluator.syntax.tree.Name` of a formal,
+    of an ``@`` name or argument, of a binding's attribute-path step (the value of the path
+    up to and including that step), or of a name in ``inherit``.
+    """
+
+    path: str
+    start: int
+    end: int
+    attrs: tuple[str, ...] = ()
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What is known about one value.
+
+    ``kind``: "derivation", "set", "list", "string", "path", "int", "float", "bool", "null",
+    "function", "builtin". ``preview`` is Nix syntax, shortened, without forcing what is not yet forced
+    below the first level. ``defined`` is where the attribute, formal or binding that holds
+    the value stands; ``made`` is where the value itself came from (a function's lambda,
+    a derivation's call, a set's literal). For derivations ``name``, ``version``, ``description``,
+    ``homepage``, ``outputs`` may be filled (empty means absent). ``size`` counts attributes or elements (-1: neither).
+    """
+
+    kind: str
+    preview: str
+    defined: Location | None = None
+    made: Location | None = None
+    doc: str = ""
+    name: str = ""
+    version: str = ""
+    description: str = ""
+    homepage: str = ""
+    outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    formals: tuple[tuple[str, bool], ...] = ()
+    size: int = -1
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One attribute of a set. ``kind`` as in :class:`Facts`, or "" where it is not forced yet."""
+
+    name: str
+    kind: str = ""
+    detail: str = ""
+    doc: str = ""
+    defined: Location | None = None
+
+
+# --- to the worker -------------------------------------------------------------------------------
+
+
+class Configure(msgspec.Struct, frozen=True, tag=True):
+    """Where things are. ``nixpkgs`` is the checkout for everything that names none itself ("" for none);
+    ``search_path`` are ``NAME=PATH`` or ``PATH`` entries for ``<…>``, ``roots`` the workspace's folders."""
+
+    roots: tuple[str, ...] = ()
+    nixpkgs: str = ""
+    search_path: tuple[str, ...] = ()
+    system: str = ""
+
+
+class Document(msgspec.Struct, frozen=True, tag=True):
+    """The text of an open document, newest version wins; ``text`` None closes it (the disk counts again).
+
+    ``path`` is absolute; a document that is not on disk has the path that it would have.
+    """
+
+    path: str
+    version: int
+    text: bytes | None
+
+
+class Describe(msgspec.Struct, frozen=True, tag=True):
+    """Asks for :class:`Facts` of a target."""
+
+    id: int
+    target: Target
+    budget_ms: int = 3000
+
+
+class Members(msgspec.Struct, frozen=True, tag=True):
+    """Asks for the attributes of a target's value (all names; details of at most ``limit``)."""
+
+    id: int
+    target: Target
+    limit: int = 0
+    budget_ms: int = 3000
+
+
+class Scope(msgspec.Struct, frozen=True, tag=True):
+    """Asks for the names that enclosing ``with`` expressions bring in at ``offset`` (lexical names are static)."""
+
+    id: int
+    path: str
+    offset: int
+    budget_ms: int = 3000
+
+
+class Arguments(msgspec.Struct, frozen=True, tag=True):
+    """Asks for the names that whoever calls the file's outermost function could supply (for its formals)."""
+
+    id: int
+    path: str
+    budget_ms: int = 3000
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """Stops the question with this id, running or queued."""
+
+    id: int
+
+
+ToWorker = Configure | Document | Describe | Members | Scope | Arguments | Cancel
+
+# --- from the worker -----------------------------------------------------------------------------
+
+
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    """The answer to a question.
+
+    ``state``: "value" (``facts`` or ``members`` filled), "error" (evaluation failed: ``message``, and ``at``
+    where), "unknown" (nothing reaches this place, or nothing is there), "timeout" (the budget was
+    used up; the work may go on in the background), "cancelled". ``stale`` tells that the answer is of an
+    older text; ``route`` how the file was reached, in words ("pkgs.hello", "arguments by name from nixpkgs").
+    """
+
+    id: int
+    state: str
+    facts: Facts | None = None
+    members: tuple[Member, ...] = ()
+    message: str = ""
+    at: Location | None = None
+    stale: bool = False
+    route: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, tag=True):
+    """What the worker is doing: ``state`` "loading", "evaluating", "idle"; ``text`` for people."""
+
+    state: str
+    text: str = ""
+
+
+FromWorker = Answer | Status
+
+_HEADER: Final = struct.Struct(">I")
+_LIMIT: Final = 1 << 28
+
+
+def write_frame(out: BinaryIO, payload: bytes) -> None:
+    """Writes one frame and flushes."""
+    out.write(_HEADER.pack(len(payload)) + payload)
+    out.flush()
+
+
+def read_frame(source: BinaryIO) -> bytes | None:
+    """The next frame's payload; None at the end of the stream. Raises ValueError on a frame that is cut or absurd."""
+    header = source.read(4)
+    if not header:
+        return None
+    if len(header) < 4:
+        raise ValueError("frame header cut short")
+    (length,) = _HEADER.unpack(header)
+    if length > _LIMIT:
+        raise ValueError(f"frame of {length} bytes is over the limit of {_LIMIT}")
+    payload = source.read(length)
+    if len(payload) < length:
+        raise ValueError("frame cut short")
+    return payload
