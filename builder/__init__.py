@@ -1,0 +1,1 @@
+"""Derivation to outputs: build requests, runtimes, scheduling."""

@@ -1,0 +1,20 @@
+"""The store room: Nix's formats bit for bit and, later, the services that keep what they describe.
+
+This package imports nothing of the rest of the project. Its modules are pure functions and small
+classes on text and bytes; each names the specification it follows:
+
+* :mod:`store.nix32`       the base-32 spelling of hashes and store paths
+* :mod:`store.hashes`      hash values in every spelling Nix knows
+* :mod:`store.store_path`  how store paths and placeholders are computed, checked and taken apart
+* :mod:`store.derivation`  derivations: ATerm, output paths, ``hashDerivationModulo``
+* :mod:`store.nar`         the archive format whose hash addresses sources
+
+**Text** is ``str`` decoded from UTF-8 with ``surrogateescape``, so that any byte sequence survives; what is
+hashed or written is the bytes it came from (:func:`store.store_path.to_bytes`).
+"""
+
+from __future__ import annotations
+
+from store import compiled
+
+compiled.mode()  # decided here, before any module that may be compiled is imported
