@@ -12,6 +12,7 @@ import platform
 import sys
 import sysconfig
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,25 +25,17 @@ from setuptools.errors import CCompilerError, CompileError, LinkError, PlatformE
 
 ROOT = Path(__file__).resolve().parent
 
-# What mypyc compiles: every module under these patterns, except …
-COMPILED = ["evaluator/**/*.py", "store/*.py"]
-NOT_COMPILED = [
-    "**/__init__.py",
-    "evaluator/cli.py",  # argparse and printing: nothing to gain
-    "evaluator/service/**/*.py",  # a process around the evaluator: forks, pipes, msgspec structs
-    "store/compiled.py",  # decides whether the compiled modules are to be used at all
-]
-
 # gcc's default lets any other library replace each of our functions at run time, so that it inlines none of them.
 LINUX_CFLAGS = ["-fno-semantic-interposition", "-fno-plt"]
 BUILDING = {"build", "build_ext", "bdist_wheel", "editable_wheel", "develop", "install"}
 
 
 def hot_modules() -> list[str]:
-    """Paths (relative, POSIX) of the modules to compile."""
-    excluded = {path for pattern in NOT_COMPILED for path in ROOT.glob(pattern)}
-    found = {path for pattern in COMPILED for path in ROOT.glob(pattern)} - excluded
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+    """Paths (relative, POSIX) of the modules to compile, as pyproject.toml lists them."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["tvix"]["compile"]
+    found = {path for pattern in table["modules"] for path in ROOT.glob(pattern)}
+    plain = {path for pattern in table["plain"] for path in ROOT.glob(pattern)}
+    return sorted(path.relative_to(ROOT).as_posix() for path in found - plain)
 
 
 def why_not_compiled() -> str:
