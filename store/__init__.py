@@ -1,12 +1,13 @@
 """The store room: Nix's formats bit for bit and, later, the services that keep what they describe.
 
-This package imports nothing of the rest of the project. Its modules are pure functions and small
+This package knows nothing of the language or of building, and imports nothing of the rest of the project. Its modules are pure functions and small
 classes on text and bytes; each names the specification it follows:
 
 * :mod:`store.nix32`       the base-32 spelling of hashes and store paths
 * :mod:`store.hashes`      hash values in every spelling Nix knows
 * :mod:`store.store_path`  how store paths and placeholders are computed, checked and taken apart
 * :mod:`store.derivation`  derivations: ATerm, output paths, ``hashDerivationModulo``
+* :mod:`store.aterm`       the strings and lists a derivation is written with
 * :mod:`store.nar`         the archive format whose hash addresses sources
 
 **Text** is ``str`` decoded from UTF-8 with ``surrogateescape``, so that any byte sequence survives; what is
