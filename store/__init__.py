@@ -1,7 +1,7 @@
 """The store room: Nix's formats bit for bit and, later, the services that keep what they describe.
 
-This package knows nothing of the language or of building, and imports nothing of the rest of the project. Its modules are pure functions and small
-classes on text and bytes; each names the specification it follows:
+This package knows nothing of the language or of building, and imports nothing of the rest of the project.
+Its modules are pure functions and small classes on text and bytes; each names the specification it follows:
 
 * :mod:`store.nix32`       the base-32 spelling of hashes and store paths
 * :mod:`store.hashes`      hash values in every spelling Nix knows
