@@ -81,11 +81,15 @@ def test_a_large_file_is_streamed(tmp_path: Path) -> None:
 
 
 def test_a_deep_tree_is_no_deep_recursion(tmp_path: Path) -> None:
-    path = str(tmp_path)
-    for _ in range(1200):
-        path += "/d"
-        os.mkdir(path)
-    assert dumped(str(tmp_path)).count(token(b"directory")) == 1201
+    paths = [str(tmp_path) + "/d" * depth for depth in range(1, 1201)]
+    try:
+        for path in paths:
+            os.mkdir(path)
+        assert dumped(str(tmp_path)).count(token(b"directory")) == 1201
+    finally:
+        # pytest would remove it with shutil.rmtree, which does recurse.
+        for path in reversed(paths):
+            os.rmdir(path)
 
 
 def test_what_is_left_out_is_neither_entered_nor_read(make_tree: MakeTree) -> None:
