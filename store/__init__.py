@@ -7,6 +7,7 @@ Its modules are pure functions and small classes on text and bytes; each names t
 * :mod:`store.hashes`      hash values in every spelling Nix knows
 * :mod:`store.store_path`  how store paths and placeholders are computed, checked and taken apart
 * :mod:`store.derivation`  derivations: ATerm, output paths, ``hashDerivationModulo``
+* :mod:`store.drv_file`    reading the files they are written to
 * :mod:`store.aterm`       the strings and lists a derivation is written with
 * :mod:`store.nar`         the archive format whose hash addresses sources
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from store import derivation as d
-from store import hashes, nar
+from store import drv_file, hashes, nar
 from store import store_path as sp
 from store.derivation import Derivation, DerivationHashes
 
@@ -116,7 +115,7 @@ def test_derivations_of_nixpkgs(nix: Nix, nixpkgs: Path, tmp_path: Path) -> None
     assert len(written) > 300
     parsed: dict[str, Derivation] = {}
     for path, data in written.items():
-        drv = d.parse(data, sp.name_of(path).removesuffix(".drv"))
+        drv = drv_file.parse(data, sp.name_of(path).removesuffix(".drv"))
         assert drv.to_bytes() == data
         assert drv.path() == path
         parsed[path] = drv

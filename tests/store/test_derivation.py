@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store import derivation as d
+from store import drv_file
 from store import store_path as sp
 from store.aterm import ATermError, sorted_by_bytes
 from store.derivation import Derivation, DerivationError, DerivationHashes, Output
@@ -17,7 +18,7 @@ STORED = {"/nix/store/" + file.name: file.read_bytes() for file in FROZEN}
 
 
 def load(path: str) -> Derivation:
-    return d.parse(STORED[path], sp.name_of(path).removesuffix(".drv"))
+    return drv_file.parse(STORED[path], sp.name_of(path).removesuffix(".drv"))
 
 
 def by_name(name: str) -> str:
@@ -185,7 +186,7 @@ def test_parse_undoes_writing(drv: Derivation) -> None:
     drv.input_drvs = {path.translate(str.maketrans("", "", '\\"\n\r\t')): o for path, o in drv.input_drvs.items()}
     drv.input_srcs = {path.translate(str.maketrans("", "", '\\"\n\r\t')) for path in drv.input_srcs}
     written = drv.to_bytes()
-    read = d.parse(written, "x")
+    read = drv_file.parse(written, "x")
     assert read.to_bytes() == written
     assert read == drv
     assert (read.args, read.env, read.input_drvs) == (drv.args, drv.env, drv.input_drvs)
@@ -203,17 +204,17 @@ SMALL = STORED[by_name("uses-several")]
 def test_damage_is_read_or_refused_but_never_anything_else(at: int, damage: bytes, cut: int) -> None:
     data = SMALL[:at] + damage + SMALL[at + cut :]
     try:
-        drv = d.parse(data, "x")
+        drv = drv_file.parse(data, "x")
     except ATermError as refusal:
         assert 0 <= refusal.offset <= len(data)
     else:
-        assert d.parse(drv.to_bytes(), "x") == drv
+        assert drv_file.parse(drv.to_bytes(), "x") == drv
 
 
 @pytest.mark.parametrize("length", range(0, len(SMALL), 7))
 def test_every_truncation_is_refused(length: int) -> None:
     with pytest.raises(ATermError, match="error parsing derivation"):
-        d.parse(SMALL[:length], "x")
+        drv_file.parse(SMALL[:length], "x")
 
 
 TAIL = b',"s","b",[],[])'
@@ -240,9 +241,9 @@ TAIL = b',"s","b",[],[])'
 )
 def test_refusals_say_what_was_expected(data: bytes, complaint: str) -> None:
     with pytest.raises(ATermError, match=complaint):
-        d.parse(data, "x")
+        drv_file.parse(data, "x")
 
 
 def test_unneeded_escapes_are_read_as_nix_reads_them() -> None:
-    drv = d.parse(rb'Derive([],[],[],"\s","\b",["\a\\n\n"],[])', "x")
+    drv = drv_file.parse(rb'Derive([],[],[],"\s","\b",["\a\\n\n"],[])', "x")
     assert (drv.system, drv.builder, drv.args) == ("s", "b", ["a\\n\n"])
