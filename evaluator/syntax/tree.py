@@ -306,9 +306,7 @@ class Source:
     (undefined variables apart). ``comments`` are absolute ``(start, end)`` pairs.
     """
 
-    def __init__(
-        self, text: str, root: Expr, problems: list[Problem], comments: list[tuple[int, int]]
-    ) -> None:
+    def __init__(self, text: str, root: Expr, problems: list[Problem], comments: list[tuple[int, int]]) -> None:
         self.text: Final = text
         self.root: Final = root
         self.problems: Final = problems

@@ -1,0 +1,1193 @@
+"""From text to tree: recursive descent, precedence climbing for the operators.
+
+:func:`parse` never raises. It reads a text twice at most: strictly, as C++ Nix
+would, giving up at the first fault; then, only when there was one, tolerantly,
+which reports every fault and fills the gaps. So text in order costs nothing extra.
+
+**How the tolerant reading finds its way back.** Every construct that is still
+open can end before a token that starts a binding (the lexer has flagged them), and
+before a closing bracket, ``;`` or keyword that something around it waits for.
+Indentation decides which of several braces is the missing one. What fits
+nowhere is reported and skipped.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from evaluator.syntax.duplicates import check_bindings, check_formals, needs_check
+from evaluator.syntax.lexer import Lexer
+from evaluator.syntax.problems import Edit, Fix, Problem
+from evaluator.syntax.strings import is_static
+from evaluator.syntax.tokens import (
+    ASSERT,
+    ASSIGN,
+    AT,
+    BINDING,
+    COLON,
+    COMMA,
+    DOLLAR,
+    DOT,
+    ELLIPSIS,
+    ELSE,
+    EOF,
+    FLOAT,
+    ID,
+    IF,
+    IN,
+    IND_CLOSE,
+    IND_OPEN,
+    INDENTED,
+    INHERIT,
+    INT,
+    LBRACE,
+    LBRACKET,
+    LET,
+    LPAREN,
+    MINUS,
+    NEGATE_OPERAND,
+    NOT,
+    NOT_OPERAND,
+    OR,
+    PATH,
+    PATH_CLOSE,
+    PATH_OPEN,
+    PIPE_FROM,
+    PIPE_INTO,
+    PRECEDENCE,
+    QUESTION,
+    RBRACE,
+    RBRACKET,
+    REC,
+    RIGHT_PRECEDENCE,
+    RPAREN,
+    SEARCH_PATH,
+    SEMICOLON,
+    SPELLING,
+    STARTS_SIMPLE,
+    STR_CLOSE,
+    STR_OPEN,
+    STRING,
+    TEXT,
+    THEN,
+    URI,
+    WITH,
+    spell,
+)
+from evaluator.syntax.tree import (
+    Apply,
+    Assert,
+    AttrBinding,
+    AttrPath,
+    AttrSet,
+    Binary,
+    Binding,
+    Expr,
+    Float,
+    Formal,
+    Formals,
+    HasAttr,
+    If,
+    Inherit,
+    Int,
+    Interpolation,
+    Lambda,
+    LegacyLet,
+    Let,
+    ListExpr,
+    Missing,
+    Name,
+    Node,
+    Paren,
+    Path,
+    SearchPath,
+    Select,
+    Source,
+    Str,
+    Text,
+    Unary,
+    Uri,
+    Var,
+    With,
+)
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+#: How deeply constructs may be nested, and how long a chain of operators or arguments
+#: may be. No tree is higher than a small multiple of it, so recursion over trees is safe.
+MAX_DEPTH: Final = 2500
+_RECURSION: Final = 12 * MAX_DEPTH
+
+_INT_MAX: Final = 9223372036854775807
+_FLOAT_MIN: Final = 2.2250738585072014e-308
+_INFINITY: Final = float("inf")
+
+
+class GiveUp(Exception):  # noqa: N818  it is how the strict reading ends, no error of the caller's
+    """The strict reading has met its first fault."""
+
+
+class Parser:
+    """One reading of one run of tokens. Offsets in nodes are relative to ``base``."""
+
+    def __init__(self, lexer: Lexer) -> None:
+        self.text: Final = lexer.text
+        self.recover: Final = lexer.recover
+        self.kinds: Final = lexer.kinds
+        self.starts: Final = lexer.starts
+        self.ends: Final = lexer.ends
+        self.begin: int = lexer.begin
+        self.problems: Final = lexer.problems
+        self.i: i64 = 0
+        self.kind: i64 = self.kinds[0]
+        self.base: int = 0
+        self.depth: i64 = 0
+        # What is open around the current token and waits for its closer.
+        self.open_parens: i64 = 0
+        self.open_brackets: i64 = 0
+        self.open_braces: i64 = 0
+        self.open_lets: i64 = 0
+        self.open_ifs: i64 = 0
+        self.stopped: bool = False
+
+    # Tokens.
+
+    def advance(self) -> None:
+        self.i += 1
+        self.kind = self.kinds[self.i]
+
+    def here(self) -> int:
+        """Where the current token starts (absolute)."""
+        return self.starts[self.i]
+
+    def previous_end(self) -> int:
+        """Where the token before the current one ends (absolute)."""
+        if self.i == 0:
+            return self.begin
+        return self.ends[self.i - 1]
+
+    def newline_before(self) -> bool:
+        """Whether the current token starts a line of its own."""
+        return self.text.find("\n", self.previous_end(), self.here()) >= 0
+
+    # Problems.
+
+    def report(self, code: str, message: str, start: int, end: int, fix: Fix | None = None) -> None:
+        """Note a problem and go on; the tree is still the one that Nix would build, or there is no other."""
+        if not self.stopped:
+            self.problems.append(Problem(code, message, start, end, fix))
+
+    def fail(self, code: str, message: str, start: int, end: int, fix: Fix | None = None) -> None:
+        """Note a problem that needs recovery: the strict reading ends here."""
+        if not self.recover:
+            raise GiveUp
+        self.report(code, message, start, end, fix)
+
+    def fail_here(self, code: str, message: str) -> None:
+        """As :meth:`fail`, at the current token."""
+        if self.kind == EOF:
+            end = self.previous_end()
+            self.fail(code, message, end, end)
+        else:
+            self.fail(code, message, self.here(), self.ends[self.i])
+
+    def fail_missing(self, code: str, message: str, insert: str) -> None:
+        """As :meth:`fail`, after the previous token, where ``insert`` is missing ("" when no text would do)."""
+        if not self.recover:
+            raise GiveUp
+        end = self.previous_end()
+        fix: Fix | None = None
+        if insert:
+            fix = Fix(f"Insert `{insert.strip()}`", [Edit(end, end, insert)])
+        self.report(code, message, end, end, fix)
+
+    def too_deep(self) -> None:
+        """Stop reading: everything from here on is skipped."""
+        self.fail_here("nesting-too-deep", f"nested more than {MAX_DEPTH} levels deep: reading stops here")
+        self.stopped = True
+        self.i = len(self.kinds) - 1
+        self.kind = EOF
+
+    def missing(self) -> Missing:
+        """A hole up to the current token."""
+        return Missing(self.previous_end() - self.base, self.here() - self.base)
+
+    def missing_expression(self) -> Expr:
+        """The hole where an expression was due."""
+        if self.kind == EOF:
+            found = "end of file"
+        else:
+            found = spell(self.kind)
+        self.fail_missing("expected-expression", f"expected an expression, found {found}", "")
+        return self.missing()
+
+    # Where the tolerant reading stops skipping.
+
+    def at_sync(self) -> bool:
+        """Whether something around the current place waits for the current token."""
+        kind = self.kind
+        if kind >= BINDING or kind == SEMICOLON or kind == EOF or kind == INHERIT:
+            return True
+        if kind == RBRACE:
+            return self.open_braces > 0
+        if kind == RPAREN:
+            return self.open_parens > 0
+        if kind == RBRACKET:
+            return self.open_brackets > 0
+        if kind == IN:
+            return self.open_lets > 0
+        if kind == THEN or kind == ELSE:
+            return self.open_ifs > 0
+        return False
+
+    def skip_junk(self) -> None:
+        """Report and skip what fits nowhere, up to a place where something can go on."""
+        if self.at_sync():
+            return
+        self.fail_here("unexpected-token", f"unexpected {spell(self.kind)}")
+        while not self.at_sync():
+            if STARTS_SIMPLE[self.kind]:
+                self.parse_select()
+            else:
+                self.advance()
+
+    def close(self, closer: int, opener: int) -> int:
+        """Read a closing bracket; answers where the construct ends (absolute). ``opener`` is where it began."""
+        if self.kind == closer:
+            end = self.ends[self.i]
+            self.advance()
+            return end
+        if not self.recover:
+            raise GiveUp
+        if not self.stopped and not self.at_sync():
+            self.skip_junk()
+            if self.kind == closer:
+                return self.close(closer, opener)
+        end = self.previous_end()
+        if not self.stopped:
+            word = SPELLING[closer]
+            self.problems.append(
+                Problem(
+                    "missing-closer",
+                    f"expected `{word}`",
+                    end,
+                    end,
+                    Fix(f"Insert `{word}`", [Edit(end, end, word)]),
+                    opener,
+                    opener + 1,
+                )
+            )
+        return end
+
+    # Expressions.
+
+    def parse_root(self) -> Expr:
+        """The whole text."""
+        root = self.parse_expr()
+        if self.kind != EOF:
+            if not self.recover:
+                raise GiveUp
+            self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} after the end of the expression")
+        return root
+
+    def parse_expr(self) -> Expr:
+        kind = self.kind
+        if kind == ID:
+            following = self.kinds[self.i + 1]
+            if following == COLON or following == AT:
+                return self.parse_lambda()
+        elif kind == LBRACE:
+            if self.is_formals():
+                return self.parse_lambda()
+        elif kind == LET:
+            if self.kinds[self.i + 1] != LBRACE:
+                return self.parse_let()
+        elif kind == IF:
+            return self.parse_if()
+        elif kind == WITH or kind == ASSERT:
+            return self.parse_prefix()
+        if self.depth > MAX_DEPTH:
+            self.too_deep()
+        self.depth += 1
+        left = self.parse_op(1)
+        if self.kind == PIPE_INTO or self.kind == PIPE_FROM:
+            left = self.parse_pipes(left)
+        self.depth -= 1
+        return left
+
+    def parse_pipes(self, first: Expr) -> Expr:
+        """``first |> f |> g`` or ``f <| g <| x``, ``first`` already read."""
+        base = self.base
+        kind = self.kind
+        word = SPELLING[kind]
+        operands: list[Expr] = [first]
+        places: list[int] = []
+        while self.kind == PIPE_INTO or self.kind == PIPE_FROM:
+            start = self.here()
+            end = self.ends[self.i]
+            if self.kind != kind:
+                self.fail("mixed-pipes", "`|>` and `<|` cannot be mixed without parentheses", start, end)
+            elif not places:
+                self.report("experimental-pipe", f"`{word}` is an experimental feature of Nix", start, end)
+            places.append(start - base)
+            self.advance()
+            operands.append(self.parse_op(1))
+            if len(places) > MAX_DEPTH:
+                self.too_deep()
+        if kind == PIPE_INTO:
+            left = operands[0]
+            for index in range(len(places)):
+                right = operands[index + 1]
+                left = Binary(left.start, right.end, word, places[index], left, right)
+            return left
+        right = operands[-1]
+        for index in range(len(places) - 1, -1, -1):
+            left = operands[index]
+            right = Binary(left.start, right.end, word, places[index], left, right)
+        return right
+
+    def parse_op(self, minimum: i64) -> Expr:
+        """Operators that bind at least as tightly as ``minimum``."""
+        kind = self.kind
+        if kind == NOT or kind == MINUS:
+            left = self.parse_unary()
+        else:
+            left = self.parse_apply()
+        precedence: i64 = PRECEDENCE[self.kind]
+        if precedence == 0 or precedence < minimum:
+            return left
+        outer = self.depth
+        while precedence >= minimum and precedence != 0:
+            kind = self.kind
+            op_start = self.starts[self.i]
+            if self.depth > MAX_DEPTH:
+                self.too_deep()
+                break
+            self.depth += 1
+            self.advance()
+            if kind == QUESTION:
+                path = self.parse_attrpath()
+                left = HasAttr(left.start, path.end, left, path)
+            else:
+                right = self.parse_op(RIGHT_PRECEDENCE[kind])
+                left = Binary(left.start, right.end, SPELLING[kind], op_start - self.base, left, right)
+                if precedence == 5 or precedence == 6:
+                    if PRECEDENCE[self.kind] == precedence:
+                        self.fail_here(
+                            "non-associative",
+                            f"{spell(self.kind)} cannot follow {spell(kind)} without parentheses",
+                        )
+            precedence = PRECEDENCE[self.kind]
+        self.depth = outer
+        return left
+
+    def parse_unary(self) -> Expr:
+        """``!x`` and ``-x``."""
+        start = self.here() - self.base
+        kind = self.kind
+        if self.depth > MAX_DEPTH:
+            self.too_deep()
+            return self.missing()
+        self.depth += 1
+        self.advance()
+        if kind == NOT:
+            operand = self.parse_op(NOT_OPERAND)
+            result = Unary(start, operand.end, "!", operand)
+        else:
+            operand = self.parse_op(NEGATE_OPERAND)
+            result = Unary(start, operand.end, "-", operand)
+        self.depth -= 1
+        return result
+
+    def parse_apply(self) -> Expr:
+        """A function and its arguments."""
+        function = self.parse_select()
+        if STARTS_SIMPLE[self.kind] == 0 and not self.recover:
+            return function
+        outer = self.depth
+        while True:
+            if STARTS_SIMPLE[self.kind] == 0 and not (self.recover and self.unparenthesised()):
+                break
+            argument = self.parse_select()
+            function = Apply(function.start, argument.end, function, argument)
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                self.too_deep()
+        self.depth = outer
+        return function
+
+    def unparenthesised(self) -> bool:
+        """Whether a keyword starts an expression here that would need parentheses (tolerant reading only)."""
+        kind = self.kind
+        return kind == LET or ((kind == IF or kind == WITH or kind == ASSERT) and not self.newline_before())
+
+    def parse_select(self) -> Expr:
+        """A simple expression, and what is selected from it."""
+        subject = self.parse_simple()
+        if self.kind == DOT:
+            self.advance()
+            path = self.parse_attrpath()
+            if self.kind == OR:
+                if self.depth > MAX_DEPTH:
+                    self.too_deep()
+                self.depth += 1
+                self.advance()
+                default = self.parse_select()
+                self.depth -= 1
+                return Select(subject.start, default.end, subject, path, default)
+            return Select(subject.start, path.end, subject, path, None)
+        if self.kind == OR:
+            # Old code has a function named "or": `map or xs` applies map to it.
+            start = self.here() - self.base
+            end = self.ends[self.i] - self.base
+            self.advance()
+            return Apply(subject.start, end, subject, Var(start, end, "or"))
+        return subject
+
+    def parse_simple(self) -> Expr:
+        kind = self.kind
+        start = self.starts[self.i]
+        end = self.ends[self.i]
+        base = self.base
+        if kind == ID:
+            if self.recover and self.is_lambda_name():
+                return self.parse_unbracketed()
+            self.advance()
+            return Var(start - base, end - base, self.text[start:end])
+        if kind == LPAREN:
+            self.advance()
+            self.open_parens += 1
+            inner = self.parse_expr()
+            end = self.close(RPAREN, start)
+            self.open_parens -= 1
+            return Paren(start - base, end - base, inner)
+        if kind == LBRACE:
+            if self.recover and self.is_formals():
+                return self.parse_unbracketed()
+            return self.parse_set(start, False)
+        if kind == STRING:
+            self.advance()
+            parts: list[Node] = []
+            if end > start + 2:
+                parts.append(Text(start + 1 - base, end - 1 - base))
+            return Str(start - base, end - base, parts, False)
+        if kind == INDENTED:
+            self.advance()
+            parts = []
+            if end > start + 4:
+                parts.append(Text(start + 2 - base, end - 2 - base))
+            return Str(start - base, end - base, parts, True)
+        if kind == PATH:
+            self.advance()
+            return Path(start - base, end - base, [Text(start - base, end - base)])
+        if kind == LBRACKET:
+            return self.parse_list()
+        if kind == STR_OPEN or kind == IND_OPEN or kind == PATH_OPEN:
+            return self.parse_parts()
+        if kind == INT:
+            return self.parse_int()
+        if kind == REC:
+            self.advance()
+            if self.kind != LBRACE:
+                self.fail_missing("expected-token", "expected `{` after `rec`", "")
+                return AttrSet(start - base, self.here() - base, [], True)
+            return self.parse_set(start, True)
+        if kind == LET and self.kinds[self.i + 1] == LBRACE:
+            return self.parse_legacy_let()
+        if kind == SEARCH_PATH:
+            self.advance()
+            return SearchPath(start - base, end - base, self.text[start + 1 : end - 1])
+        if kind == FLOAT:
+            return self.parse_float()
+        if kind == URI:
+            self.advance()
+            return Uri(start - base, end - base, self.text[start:end])
+        if self.recover:
+            if kind == LET or kind == IF or kind == WITH or kind == ASSERT:
+                return self.parse_unbracketed()
+            if kind == OR:
+                self.report("unexpected-token", "`or` is a keyword: it cannot be used as a variable", start, end)
+                self.advance()
+                return Var(start - base, end - base, "or")
+        return self.missing_expression()
+
+    def is_lambda_name(self) -> bool:
+        """Whether ``x:`` or ``x @ {`` starts here."""
+        following = self.kinds[self.i + 1]
+        return following == COLON or (following == AT and self.kinds[self.i + 2] == LBRACE)
+
+    def parse_unbracketed(self) -> Expr:
+        """A function, ``let``, ``if`` … where only parentheses would let it stand (tolerant reading)."""
+        start = self.here()
+        at = len(self.problems)
+        if self.depth > MAX_DEPTH:
+            self.too_deep()
+            return self.missing()
+        self.depth += 1
+        expr = self.parse_expr()
+        self.depth -= 1
+        end = expr.end + self.base
+        problem = Problem(
+            "needs-parentheses",
+            "this expression needs parentheses around it here",
+            start,
+            end,
+            Fix("Put it in parentheses", [Edit(start, start, "("), Edit(end, end, ")")]),
+        )
+        if not self.stopped:
+            self.problems.insert(at, problem)
+        return expr
+
+    def parse_int(self) -> Expr:
+        start = self.here()
+        end = self.ends[self.i]
+        value = int(self.text[start:end]) if end - start <= 4000 else _INT_MAX + 1
+        if value > _INT_MAX:
+            self.report("integer-too-large", "this integer does not fit in 64 bits", start, end)
+        self.advance()
+        return Int(start - self.base, end - self.base, value)
+
+    def parse_float(self) -> Expr:
+        start = self.here()
+        end = self.ends[self.i]
+        word = self.text[start:end]
+        value = float(word)
+        tiny = value < _FLOAT_MIN and word.lower().split("e")[0].strip("0.") != ""
+        if value == _INFINITY or tiny:
+            self.report("float-out-of-range", "this number is out of the range of a float", start, end)
+        self.advance()
+        return Float(start - self.base, end - self.base, value)
+
+    def parse_list(self) -> Expr:
+        start = self.here()
+        items: list[Expr] = []
+        if self.depth > MAX_DEPTH:
+            self.too_deep()
+            return self.missing()
+        self.depth += 1
+        self.advance()
+        self.open_brackets += 1
+        while True:
+            if STARTS_SIMPLE[self.kind] or (self.kind == LET and self.kinds[self.i + 1] == LBRACE):
+                items.append(self.parse_select())
+            elif self.kind == RBRACKET or not self.recover:
+                break
+            elif self.kind == OR or self.unparenthesised():
+                items.append(self.parse_select())
+            elif (self.kind == MINUS or self.kind == NOT) and STARTS_SIMPLE[self.kinds[self.i + 1]]:
+                items.append(self.parse_signed_item())
+            elif self.at_sync():
+                if self.kind != SEMICOLON or not self.is_stray_semicolon():
+                    break
+                self.fail_here("unexpected-token", "unexpected `;` in a list: items stand side by side")
+                self.advance()
+            else:
+                message = f"unexpected {spell(self.kind)} in a list"
+                if self.kind == COMMA:
+                    message = "unexpected `,`: the items of a list stand side by side"
+                self.fail_here("unexpected-token", message)
+                self.advance()
+        end = self.close(RBRACKET, start)
+        self.open_brackets -= 1
+        self.depth -= 1
+        return ListExpr(start - self.base, end - self.base, items)
+
+    def parse_signed_item(self) -> Expr:
+        """``-1`` in a list, where it needs parentheses."""
+        start = self.here()
+        expr = self.parse_unary()
+        end = expr.end + self.base
+        self.report(
+            "needs-parentheses",
+            "an item with a sign needs parentheses around it",
+            start,
+            end,
+            Fix("Put it in parentheses", [Edit(start, start, "("), Edit(end, end, ")")]),
+        )
+        return expr
+
+    def is_stray_semicolon(self) -> bool:
+        """Whether the list goes on after the ``;`` at hand."""
+        following = self.kinds[self.i + 1]
+        return following == RBRACKET or STARTS_SIMPLE[following] != 0
+
+    # Strings and paths.
+
+    def parse_parts(self) -> Expr:
+        """A string or path with interpolations, in pieces."""
+        opening = self.kind
+        start = self.here()
+        base = self.base
+        closer: i64 = PATH_CLOSE
+        if opening == STR_OPEN:
+            closer = STR_CLOSE
+        elif opening == IND_OPEN:
+            closer = IND_CLOSE
+        parts: list[Node] = []
+        self.advance()
+        while True:
+            if self.kind == TEXT:
+                parts.append(Text(self.here() - base, self.ends[self.i] - base))
+                self.advance()
+            elif self.kind == DOLLAR:
+                parts.append(self.parse_interpolation())
+            else:
+                break
+        end = self.previous_end()
+        if self.kind == closer:
+            end = self.ends[self.i]
+            self.advance()
+        elif not self.recover:
+            raise GiveUp
+        if opening == PATH_OPEN:
+            return Path(start - base, end - base, parts)
+        return Str(start - base, end - base, parts, opening == IND_OPEN)
+
+    def parse_interpolation(self) -> Interpolation:
+        """``${expr}``."""
+        start = self.here()
+        self.advance()
+        self.open_braces += 1
+        expr = self.parse_expr()
+        end = self.close(RBRACE, start)
+        self.open_braces -= 1
+        return Interpolation(start - self.base, end - self.base, expr)
+
+    # Names.
+
+    def parse_attrpath(self) -> AttrPath:
+        """``a."b".${c}``, the first step being due here."""
+        steps: list[Node] = []
+        step = self.parse_step(False)
+        steps.append(step)
+        while self.kind == DOT:
+            self.advance()
+            step = self.parse_step(True)
+            steps.append(step)
+        return AttrPath(steps[0].start, step.end, steps)
+
+    def parse_step(self, after_dot: bool) -> Node:
+        """One step of an attribute path."""
+        kind = self.kind & (BINDING - 1)
+        start = self.starts[self.i]
+        end = self.ends[self.i]
+        base = self.base
+        if self.recover and kind != EOF and (after_dot or self.kind >= BINDING) and self.i > 0:
+            # "x." does not go on in the next line when that line starts a binding of its own.
+            if self.kinds[self.i - 1] in (DOT, QUESTION) and self.newline_before():
+                self.fail_missing("missing-name", "expected an attribute name", "")
+                return self.missing()
+        if kind == ID or kind == OR:
+            self.advance()
+            return Name(start - base, end - base, self.text[start:end])
+        if kind == STRING:
+            self.advance()
+            parts: list[Node] = []
+            if end > start + 2:
+                parts.append(Text(start + 1 - base, end - 1 - base))
+            return Str(start - base, end - base, parts, False)
+        if kind == STR_OPEN:
+            self.kind = STR_OPEN
+            return self.parse_parts()
+        if kind == DOLLAR:
+            return self.parse_interpolation()
+        if not self.recover:
+            raise GiveUp
+        if self.previous_end() == start and self.is_keyword(kind):
+            word = self.text[start:end]
+            self.report(
+                "unexpected-token",
+                f"`{word}` is a keyword: as an attribute name it needs quotes",
+                start,
+                end,
+                Fix("Quote it", [Edit(start, end, f'"{word}"')]),
+            )
+            self.advance()
+            return Name(start - base, end - base, word)
+        self.fail_missing("missing-name", f"expected an attribute name, found {spell(self.kind)}", "")
+        return self.missing()
+
+    def is_keyword(self, kind: int) -> bool:
+        return kind == REC or kind == LET or IF <= kind <= INHERIT
+
+    # Sets, let, bindings.
+
+    def parse_set(self, start: int, recursive: bool) -> Expr:
+        """``{ … }``; ``start`` is where it or its ``rec`` starts, the brace is at hand."""
+        brace = self.here()
+        self.advance()
+        self.open_braces += 1
+        bindings = self.parse_bindings(RBRACE, brace)
+        end = self.close(RBRACE, brace)
+        self.open_braces -= 1
+        return AttrSet(start - self.base, end - self.base, bindings, recursive)
+
+    def parse_legacy_let(self) -> Expr:
+        """``let { … }``."""
+        start = self.here()
+        self.advance()
+        brace = self.here()
+        self.advance()
+        self.open_braces += 1
+        bindings = self.parse_bindings(RBRACE, brace)
+        end = self.close(RBRACE, brace)
+        self.open_braces -= 1
+        return LegacyLet(start - self.base, end - self.base, bindings)
+
+    def parse_let(self) -> Expr:
+        """``let … in body``."""
+        start = self.here()
+        self.advance()
+        self.open_lets += 1
+        bindings = self.parse_bindings(IN, start)
+        self.check_let(bindings)
+        self.open_lets -= 1
+        if self.kind == IN:
+            self.advance()
+        else:
+            self.fail_missing("expected-token", "expected `in`", "\nin")
+            if self.at_sync():
+                body: Expr = self.missing()
+                return Let(start - self.base, body.end, bindings, body)
+        body = self.parse_body()
+        return Let(start - self.base, body.end, bindings, body)
+
+    def parse_body(self) -> Expr:
+        """What follows ``in``, ``:``, ``;`` of a prefix, ``then`` and ``else``: one level deeper."""
+        if self.depth > MAX_DEPTH:
+            self.too_deep()
+        self.depth += 1
+        body = self.parse_expr()
+        self.depth -= 1
+        return body
+
+    def check_let(self, bindings: list[Binding]) -> None:
+        """``let`` takes no computed names."""
+        for binding in bindings:
+            if isinstance(binding, AttrBinding):
+                step = binding.path.steps[0]
+                if not isinstance(step, Name) and not is_static(step) and not isinstance(step, Missing):
+                    at = self.base + binding.start
+                    self.report(
+                        "dynamic-in-let",
+                        "`let` takes no attribute names that must be computed",
+                        at + step.start,
+                        at + step.end,
+                    )
+
+    def parse_bindings(self, closer: i64, opener: int) -> list[Binding]:
+        """Bindings up to (not including) ``closer``; ``opener`` is where the construct started (absolute)."""
+        bindings: list[Binding] = []
+        while True:
+            kind = self.kind
+            if kind == ID or kind == STRING or kind == DOLLAR or kind == STR_OPEN or kind == OR:
+                bindings.append(self.parse_binding())
+            elif kind == INHERIT:
+                bindings.append(self.parse_inherit())
+            elif kind == closer:
+                if closer == RBRACE and self.recover and self.is_stray_brace(opener):
+                    self.fail_here("unexpected-token", "unexpected `}`")
+                    self.advance()
+                    continue
+                break
+            elif not self.recover:
+                raise GiveUp
+            elif kind >= BINDING:
+                if self.belongs_outside(opener, bindings):
+                    break
+                bindings.append(self.parse_binding())
+            elif not self.skip_in_bindings(closer):
+                break
+        if needs_check(bindings):
+            check_bindings(self.text, bindings, self.base, self.problems)
+        return bindings
+
+    def skip_in_bindings(self, closer: i64) -> bool:
+        """Step over what is no binding; false when the bindings end here."""
+        kind = self.kind
+        if kind == SEMICOLON:
+            start = self.here()
+            end = self.ends[self.i]
+            self.fail("unexpected-token", "unexpected `;`", start, end, Fix("Remove it", [Edit(start, end, "")]))
+            self.advance()
+            return True
+        if self.at_sync():
+            return False
+        if closer == IN and (STARTS_SIMPLE[kind] or kind == LET or kind == IF or kind == WITH or kind == ASSERT):
+            return False
+        self.fail_here("unexpected-token", f"unexpected {spell(kind)}: expected a binding")
+        if STARTS_SIMPLE[kind]:
+            self.parse_select()
+            if self.kind == SEMICOLON:
+                self.advance()
+        else:
+            self.advance()
+        return True
+
+    def line_indent(self, offset: int) -> int:
+        """How many blanks the line of ``offset`` starts with."""
+        line = self.text.rfind("\n", 0, offset) + 1
+        i = line
+        while i < offset and self.text[i] in " \t":
+            i += 1
+        return i - line
+
+    def column(self) -> int:
+        """How far the current token stands from the start of its line; -1 when it is not the first on it."""
+        start = self.here()
+        indent = self.line_indent(start)
+        if self.text.rfind("\n", 0, start) + 1 + indent != start:
+            return -1
+        return indent
+
+    def belongs_outside(self, opener: int, bindings: list[Binding]) -> bool:
+        """Whether the binding at hand stands outside the set or let opened at ``opener``, going by indentation."""
+        if self.open_braces + self.open_lets <= 1:
+            return False
+        column = self.column()
+        if column < 0:
+            return False
+        if column > self.line_indent(opener):
+            return False
+        if not bindings:
+            return self.text.find("\n", opener, self.here()) >= 0 and column <= self.line_indent(opener)
+        first = bindings[0].start + self.base
+        return self.line_indent(first) > column or self.text.find("\n", opener, first) < 0
+
+    def is_stray_brace(self, opener: int) -> bool:
+        """Whether the ``}`` at hand closes nothing: the outermost set goes on after it."""
+        if self.open_braces + self.open_lets + self.open_parens + self.open_brackets > 1:
+            return False
+        following = self.kinds[self.i + 1]
+        if following >= BINDING or following == INHERIT:
+            return True
+        return following == SEMICOLON and self.column() > self.line_indent(opener)
+
+    def parse_binding(self) -> Binding:
+        """``path = value;``"""
+        start = self.starts[self.i]
+        outer = self.base
+        self.base = start
+        path = self.parse_attrpath()
+        value: Expr
+        if self.kind == ASSIGN:
+            self.advance()
+            value = self.parse_expr()
+        else:
+            value = self.parse_value_without_assign()
+        end: int
+        if self.kind == SEMICOLON:
+            end = self.ends[self.i]
+            self.advance()
+        else:
+            end = self.end_binding()
+        self.base = outer
+        return AttrBinding(start - outer, end - outer, path, value)
+
+    def parse_value_without_assign(self) -> Expr:
+        """The ``=`` of a binding is missing: guess whether its value is there."""
+        if not self.recover:
+            raise GiveUp
+        if self.kind == COLON:
+            start = self.here()
+            end = self.ends[self.i]
+            self.fail("expected-token", "expected `=`", start, end, Fix("Write `=`", [Edit(start, end, " =")]))
+            self.advance()
+            return self.parse_expr()
+        if self.kind != SEMICOLON and self.at_sync():
+            self.fail_missing("expected-token", "expected `=` and a value", "")
+            return self.missing()
+        self.fail_missing("expected-token", "expected `=`", " =")
+        if (STARTS_SIMPLE[self.kind] and not self.newline_before()) or self.kind == LET:
+            return self.parse_expr()
+        return self.missing()
+
+    def end_binding(self) -> int:
+        """The ``;`` is missing: answers where the binding ends (absolute)."""
+        if not self.recover:
+            raise GiveUp
+        if not self.at_sync():
+            self.skip_junk()
+        if self.kind == SEMICOLON:
+            end = self.ends[self.i]
+            self.advance()
+            return end
+        self.fail_missing("missing-semicolon", "expected `;`", ";")
+        return self.previous_end()
+
+    def parse_inherit(self) -> Binding:
+        """``inherit a b;`` and ``inherit (source) a b;``"""
+        start = self.here()
+        outer = self.base
+        self.base = start
+        self.advance()
+        source: Expr | None = None
+        if self.kind == LPAREN:
+            opener = self.here()
+            self.advance()
+            self.open_parens += 1
+            source = self.parse_expr()
+            self.close(RPAREN, opener)
+            self.open_parens -= 1
+        names: list[Node] = []
+        while True:
+            kind = self.kind
+            if kind == ID or kind == OR:
+                begin = self.here()
+                end = self.ends[self.i]
+                names.append(Name(begin - start, end - start, self.text[begin:end]))
+                self.advance()
+            elif kind == STRING or kind == STR_OPEN or kind == DOLLAR:
+                names.append(self.inherited_name(self.parse_step(False)))
+            elif self.recover and (kind == DOT or kind == COMMA):
+                self.fail_here(
+                    "unexpected-token", f"unexpected {spell(kind)}: `inherit` takes plain names side by side"
+                )
+                self.advance()
+            else:
+                break
+        if self.kind == SEMICOLON:
+            end = self.ends[self.i]
+            self.advance()
+        else:
+            end = self.end_binding()
+        self.base = outer
+        return Inherit(start - outer, end - outer, source, names)
+
+    def inherited_name(self, name: Node) -> Node:
+        """A name of an ``inherit`` that is no identifier: a literal string counts, whatever is around it."""
+        if not is_static(name):
+            at = self.base
+            self.report(
+                "dynamic-in-inherit",
+                "`inherit` takes no names that must be computed",
+                at + name.start,
+                at + name.end,
+            )
+            return name
+        if isinstance(name, Interpolation):
+            inner = name.expr
+            while isinstance(inner, Paren):
+                inner = inner.inner
+            return inner
+        return name
+
+    # Functions and prefixes.
+
+    def is_formals(self) -> bool:
+        """Whether the ``{`` at hand opens formal arguments."""
+        kinds = self.kinds
+        i = self.i + 1
+        kind = kinds[i]
+        if kind == ELLIPSIS:
+            return True
+        if kind == ID:
+            kind = kinds[i + 1]
+            if kind == COMMA or kind == QUESTION:
+                return True
+            if kind == RBRACE:
+                kind = kinds[i + 2]
+                return kind == COLON or kind == AT
+        elif kind == RBRACE:
+            kind = kinds[i + 1]
+            return kind == COLON or kind == AT
+        return self.recover and self.are_broken_formals(i)
+
+    def are_broken_formals(self, i: i64) -> bool:
+        """Whether the matching ``}`` is followed by ``:``, or a comma stands among the names."""
+        kinds = self.kinds
+        depth = 0
+        limit = i + 2000
+        while i < limit:
+            kind = kinds[i]
+            if kind == LBRACE or kind == DOLLAR or kind == LPAREN or kind == LBRACKET:
+                depth += 1
+            elif kind == RBRACE and depth == 0:
+                following = kinds[i + 1]
+                return following == COLON or (following == AT and kinds[i + 2] == ID)
+            elif kind == RBRACE or kind == RPAREN or kind == RBRACKET:
+                depth -= 1
+            elif depth <= 0 and kind == COMMA:
+                return True
+            elif kind == EOF or kind >= BINDING or (kind == SEMICOLON and depth <= 0) or kind == INHERIT:
+                return False
+            i += 1
+        return False
+
+    def parse_lambda(self) -> Expr:
+        """``x: …``, ``{ … }: …``, ``{ … } @ x: …``, ``x @ { … }: …``"""
+        start = self.here()
+        base = self.base
+        name: Name | None = None
+        formals: Formals | None = None
+        if self.kind == ID:
+            name = self.parse_name()
+            if self.kind == AT:
+                self.advance()
+                if self.kind == LBRACE:
+                    formals = self.parse_formals()
+                else:
+                    self.fail_missing("expected-token", "expected `{` after `@`", "")
+        else:
+            formals = self.parse_formals()
+            if self.kind == AT:
+                self.advance()
+                if self.kind == ID:
+                    name = self.parse_name()
+                else:
+                    self.fail_missing("missing-name", "expected a name after `@`", "")
+        if self.kind == COLON:
+            self.advance()
+        else:
+            self.fail_missing("expected-token", "expected `:`", ":")
+            if self.at_sync() or not self.could_start_expression():
+                body: Expr = self.missing()
+                return Lambda(start - base, body.end, name, formals, body)
+        if formals is not None:
+            check_formals(formals, name, base, self.problems)
+        body = self.parse_body()
+        return Lambda(start - base, body.end, name, formals, body)
+
+    def could_start_expression(self) -> bool:
+        kind = self.kind
+        return (
+            STARTS_SIMPLE[kind] != 0
+            or kind == LET
+            or kind == IF
+            or kind == WITH
+            or kind == ASSERT
+            or kind == NOT
+            or kind == MINUS
+        )
+
+    def parse_name(self) -> Name:
+        """The identifier at hand."""
+        start = self.here()
+        end = self.ends[self.i]
+        self.advance()
+        return Name(start - self.base, end - self.base, self.text[start:end])
+
+    def parse_formals(self) -> Formals:
+        """``{ a, b ? 1, ... }``, the brace being at hand."""
+        start = self.here()
+        base = self.base
+        formals: list[Formal] = []
+        ellipsis = False
+        self.advance()
+        self.open_braces += 1
+        while self.kind != RBRACE:
+            if self.kind == ID:
+                name = self.parse_name()
+                if self.kind == QUESTION:
+                    self.advance()
+                    default = self.parse_body()
+                    formals.append(Formal(name.start, default.end, name, default))
+                else:
+                    formals.append(Formal(name.start, name.end, name, None))
+            elif self.kind == ELLIPSIS:
+                self.advance()
+                ellipsis = True
+                if self.kind == RBRACE:
+                    break
+                if not self.recover:
+                    raise GiveUp
+            elif not self.recover:
+                raise GiveUp
+            elif self.kind == COMMA:
+                self.fail_here("missing-name", "expected a name before `,`")
+                self.advance()
+                continue
+            elif self.at_sync():
+                break
+            else:
+                self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} among formal arguments")
+                self.advance()
+                continue
+            if self.kind == COMMA:
+                comma = self.here()
+                self.advance()
+                if self.recover and ellipsis:
+                    self.fail("unexpected-token", "`...` must be the last", comma, comma + 1)
+            elif self.kind != RBRACE:
+                if not self.recover:
+                    raise GiveUp
+                if self.kind == ID or self.kind == ELLIPSIS:
+                    self.fail_missing("missing-comma", "expected `,`", ",")
+        end = self.close(RBRACE, start)
+        self.open_braces -= 1
+        return Formals(start - base, end - base, formals, ellipsis)
+
+    def parse_prefix(self) -> Expr:
+        """``with …; body`` and ``assert …; body``"""
+        start = self.here()
+        kind = self.kind
+        self.advance()
+        head = self.parse_body()
+        if self.kind == SEMICOLON:
+            self.advance()
+            body = self.parse_body()
+        else:
+            self.fail_missing("missing-semicolon", f"expected `;` after {spell(kind)}", ";")
+            if self.at_sync() or not self.could_start_expression():
+                body = self.missing()
+            else:
+                body = self.parse_body()
+        if kind == WITH:
+            return With(start - self.base, body.end, head, body)
+        return Assert(start - self.base, body.end, head, body)
+
+    def parse_if(self) -> Expr:
+        """``if … then … else …``"""
+        start = self.here()
+        self.advance()
+        self.open_ifs += 1
+        condition = self.parse_body()
+        if self.kind == THEN:
+            self.advance()
+            yes = self.parse_body()
+        else:
+            self.fail_missing("expected-token", "expected `then`", " then")
+            if self.kind == ELSE or not self.could_start_expression():
+                yes = self.missing()
+            else:
+                yes = self.parse_body()
+        self.open_ifs -= 1
+        if self.kind == ELSE:
+            self.advance()
+            no = self.parse_body()
+        else:
+            self.fail_missing("expected-token", "expected `else`", " else")
+            no = self.missing()
+        return If(start - self.base, no.end, condition, yes, no)
+
+
+def parse(text: str) -> Source:
+    """The tree of ``text``, whatever it is; never raises.
+
+    ``text`` is UTF-8 decoded with ``surrogateescape``; all offsets are code points.
+    Raises Python's recursion limit where it is too low for deeply nested text.
+    """
+    if sys.getrecursionlimit() < _RECURSION:
+        sys.setrecursionlimit(_RECURSION)
+    lexer = Lexer(text, 0, len(text), False)
+    lexer.run()
+    try:
+        parser = Parser(lexer)
+        root = parser.parse_root()
+        if parser.problems:
+            parser.problems.sort(key=_place)
+        return Source(text, root, parser.problems, lexer.comments)
+    except GiveUp:
+        pass
+    lexer = Lexer(text, 0, len(text), True)
+    lexer.run()
+    parser = Parser(lexer)
+    root = parser.parse_root()
+    parser.problems.sort(key=_place)
+    return Source(text, root, parser.problems, lexer.comments)
+
+
+def _place(problem: Problem) -> int:
+    return problem.start
