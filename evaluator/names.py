@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
+from evaluator.syntax import strings
 from evaluator.syntax.tree import (
     AttrBinding,
     AttrSet,
@@ -25,8 +26,6 @@ from evaluator.syntax.tree import (
     Let,
     Name,
     Node,
-    Str,
-    Text,
     With,
 )
 
@@ -231,14 +230,7 @@ def static_name(step: Node, base: int, text: str) -> str | None:
     """
     if isinstance(step, Name):
         return step.name
-    if isinstance(step, Str) and not step.indented:
-        if not step.parts:
-            return ""
-        only = step.parts[0]
-        if len(step.parts) == 1 and isinstance(only, Text):
-            written = text[base + only.start : base + only.end]
-            return written if "\\" not in written else _unescaped(written)
-    return None
+    return strings.static_name(text, step, base)
 
 
 def bindings_of(node: Node) -> list[Binding]:
@@ -301,21 +293,6 @@ def _add(names: dict[str, list[Bound]], name: Name, kind: str, base: int, holder
     if name.name:
         bound = Bound(name.name, kind, base + name.start, base + name.end, holder, owner, 1)
         names.setdefault(name.name, []).append(bound)
-
-
-def _unescaped(written: str) -> str:
-    """What a string's literal part means: a backslash stands for the character after it, or a control character."""
-    out: list[str] = []
-    escaped = False
-    for character in written:
-        if escaped:
-            out.append({"n": "\n", "r": "\r", "t": "\t"}.get(character, character))
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        else:
-            out.append(character)
-    return "".join(out)
 
 
 def value_of(bound: Bound) -> tuple[Expr, int] | None:

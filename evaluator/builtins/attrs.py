@@ -1,0 +1,244 @@
+"""Attribute sets and functions' arguments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from evaluator.builtins.lists import delayed_call2
+from evaluator.builtins.table import Builtin
+from evaluator.code.attrsets import missing_attribute
+from evaluator.code.functions import FormalsLambda
+from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string
+from evaluator.runtime.errors import TypeFault
+from evaluator.runtime.source import ListedPositions, MergedPositions, OwnPositions, Place, Positions
+from evaluator.runtime.values import (
+    EMPTY_ATTRS,
+    NULL,
+    Attrs,
+    Closure,
+    PartialPrimop,
+    Primop,
+    force,
+)
+from evaluator.session import Session
+
+
+def sorted_names(attrs: Attrs) -> list[str]:
+    """The names of a set in byte order."""
+    names = sorted(attrs.items)
+    for name in names:
+        if not name.isascii():
+            return sorted(names, key=_bytes)
+    return names
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def attr_names(session: Session, value: object) -> object:
+    return list(sorted_names(as_attrs(value)))
+
+
+def attr_values(session: Session, value: object) -> object:
+    attrs = as_attrs(value)
+    return [attrs.items[name] for name in sorted_names(attrs)]
+
+
+def get_attr(session: Session, name: object, value: object) -> object:
+    text = as_string(name)
+    attrs = as_attrs(value)
+    found = attrs.get(text)
+    if found is None:
+        raise missing_attribute(text, attrs, None)
+    return found
+
+
+def has_attr(session: Session, name: object, value: object) -> object:
+    text = as_string(name)
+    return text in as_attrs(value).items
+
+
+def is_attrs(session: Session, value: object) -> object:
+    return isinstance(force(value), Attrs)
+
+
+def masked(positions: Positions | None, items: dict[str, object]) -> Positions | None:
+    """``positions`` seen through a set that has only some of the names."""
+    return None if positions is None else MergedPositions(None, positions, items)
+
+
+def remove_attrs(session: Session, value: object, names: object) -> object:
+    attrs = as_attrs(value)
+    items = attrs.items
+    result: dict[str, object] | None = None
+    for item in as_list(names):
+        name = as_string(item)
+        if name in items:
+            if result is None:
+                result = items.copy()
+            result.pop(name, None)
+    if result is None:
+        return attrs
+    return Attrs(result, masked(attrs.positions, result))
+
+
+def list_to_attrs(session: Session, value: object) -> object:
+    items: dict[str, object] = {}
+    owners: dict[str, Positions] = {}
+    for element in as_list(value):
+        pair = as_attrs(element)
+        key = pair.get("name")
+        if key is None:
+            raise missing_attribute("name", pair, None)
+        name = as_string(key)
+        if name in items:
+            continue
+        found = pair.items.get("value")
+        if found is None:
+            raise missing_attribute("value", pair, None)
+        items[name] = found
+        positions = pair.positions
+        if positions is not None:
+            owners[name] = positions
+    return Attrs(items, ListedPositions(owners))
+
+
+def intersect_attrs(session: Session, left: object, right: object) -> object:
+    ours = as_attrs(left).items
+    theirs = as_attrs(right)
+    values = theirs.items
+    result: dict[str, object] = {}
+    if len(ours) < len(values):
+        for name in ours:
+            found = values.get(name)
+            if found is not None:
+                result[name] = found
+    else:
+        for name in values:
+            if name in ours:
+                result[name] = values[name]
+    return Attrs(result, masked(theirs.positions, result))
+
+
+def map_attrs(session: Session, function: object, value: object) -> object:
+    attrs = as_attrs(value)
+    result: dict[str, object] = {}
+    for name, found in attrs.items.items():
+        result[name] = delayed_call2(function, name, found)
+    return Attrs(result, attrs.positions)
+
+
+def cat_attrs(session: Session, name: object, value: object) -> object:
+    text = as_string(name)
+    result: list[object] = []
+    for element in as_list(value):
+        found = as_attrs(element).items.get(text)
+        if found is not None:
+            result.append(found)
+    return result
+
+
+def zip_attrs_with(session: Session, function: object, value: object) -> object:
+    callee = as_function(function)
+    groups: dict[str, list[object]] = {}
+    owners: dict[str, Positions] = {}
+    for element in as_list(value):
+        attrs = as_attrs(element)
+        positions = attrs.positions
+        for name, found in attrs.items.items():
+            group = groups.get(name)
+            if group is None:
+                groups[name] = [found]
+            else:
+                group.append(found)
+            if positions is not None:
+                owners[name] = positions
+    result: dict[str, object] = {}
+    for name in groups:
+        result[name] = delayed_call2(callee, name, groups[name])
+    return Attrs(result, OwnPositions(owners))
+
+
+def function_args(session: Session, value: object) -> object:
+    function = force(value)
+    if isinstance(function, (Primop, PartialPrimop)):
+        return EMPTY_ATTRS
+    if not isinstance(function, Closure):
+        raise TypeFault("'functionArgs' requires a function")
+    code = function.function
+    if not isinstance(code, FormalsLambda):
+        return EMPTY_ATTRS
+    result: dict[str, object] = {}
+    for index in range(len(code.names)):
+        result[code.names[index]] = code.defaults[index] is not None
+    return Attrs(result, code.positions)
+
+
+def position_of(place: Place | None) -> object:
+    """A place as ``{ file, line, column }``, null for none."""
+    if place is None or not place.file.is_real():
+        return NULL
+    line, column = place.file.line_column(place.start)
+    items: dict[str, object] = {"column": column, "file": place.file.path, "line": line}
+    return Attrs(items, None)
+
+
+def unsafe_get_attr_pos(session: Session, name: object, value: object) -> object:
+    place = as_attrs(value).place_of(as_string(name))
+    return position_of(place)
+
+
+def is_function(session: Session, value: object) -> object:
+    function = force(value)
+    return isinstance(function, Closure) or isinstance(function, Primop) or isinstance(function, PartialPrimop)
+
+
+TABLE: Final = [
+    Builtin("attrNames", 1, True, attr_names, "attrNames *set*\n\nThe names of the attributes, sorted."),
+    Builtin("attrValues", 1, True, attr_values, "attrValues *set*\n\nThe values, in the order of the sorted names."),
+    Builtin("getAttr", 2, True, get_attr, "getAttr *name* *set*\n\nThe attribute; an error if it is missing."),
+    Builtin("hasAttr", 2, True, has_attr, "hasAttr *name* *set*\n\nWhether the set has the attribute."),
+    Builtin("isAttrs", 1, True, is_attrs, "isAttrs *x*\n\nWhether *x* is a set."),
+    Builtin("removeAttrs", 2, True, remove_attrs, "removeAttrs *set* *names*\n\nThe set without these attributes."),
+    Builtin(
+        "listToAttrs",
+        1,
+        True,
+        list_to_attrs,
+        "listToAttrs *list*\n\nA set out of `{ name, value }` elements; of equal names the first counts.",
+    ),
+    Builtin(
+        "intersectAttrs",
+        2,
+        True,
+        intersect_attrs,
+        "intersectAttrs *e1* *e2*\n\nThe attributes of *e2* whose names are in *e1* too.",
+    ),
+    Builtin("mapAttrs", 2, False, map_attrs, "mapAttrs *f* *set*\n\nEach value replaced by `f name value`, lazily."),
+    Builtin(
+        "catAttrs", 2, True, cat_attrs, "catAttrs *name* *sets*\n\nThe values of the attribute in those that have it."
+    ),
+    Builtin(
+        "zipAttrsWith",
+        2,
+        True,
+        zip_attrs_with,
+        "zipAttrsWith *f* *sets*\n\nA set of `f name values`, *values* being those of all the sets that have the name.",
+    ),
+    Builtin(
+        "functionArgs",
+        1,
+        True,
+        function_args,
+        "functionArgs *f*\n\nThe formal arguments of *f*; true for those that have a default.",
+    ),
+    Builtin(
+        "unsafeGetAttrPos",
+        2,
+        True,
+        unsafe_get_attr_pos,
+        "unsafeGetAttrPos *name* *set*\n\nWhere the attribute was defined: `{ file, line, column }` or null.",
+    ),
+    Builtin("isFunction", 1, True, is_function, "isFunction *x*\n\nWhether *x* is a function."),
+]

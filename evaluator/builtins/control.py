@@ -1,0 +1,293 @@
+"""Errors, forcing, tracing, imports, types, arithmetic."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from typing import Final
+
+from evaluator.builtins.table import Builtin
+from evaluator.code.operators import arithmetic, checked
+from evaluator.runtime.coerce import as_attrs, as_int, as_list, as_string, canonical, coerce, coerce_to_path
+from evaluator.runtime.compare import less
+from evaluator.runtime.errors import AbortError, EvalError, ThrownError, TypeFault
+from evaluator.runtime.printer import show
+from evaluator.runtime.show import type_name, type_of
+from evaluator.runtime.values import NULL, Attrs, ContextString, PathValue, force
+from evaluator.session import NotOnSearchPath, Session
+
+
+def throw(session: Session, message: object) -> object:
+    raise ThrownError(as_string(coerce(session, message, False, False)))
+
+
+def abort(session: Session, message: object) -> object:
+    text = as_string(coerce(session, message, False, False))
+    raise AbortError(f"evaluation aborted with the following error message: '{text}'")
+
+
+def try_eval(session: Session, value: object) -> object:
+    try:
+        result: dict[str, object] = {"success": True, "value": force(value)}
+    except EvalError as error:
+        if not error.catchable:
+            raise
+        result = {"success": False, "value": False}
+    return Attrs(result, None)
+
+
+def seq(session: Session, first: object, second: object) -> object:
+    force(first)
+    return second
+
+
+def deep_force(value: object) -> object:
+    """Forces a value and everything in it; cycles are entered once."""
+    seen: set[int] = set()
+    work: list[object] = [force(value)]
+    while work:
+        at = work.pop()
+        if isinstance(at, Attrs):
+            if id(at) in seen:
+                continue
+            seen.add(id(at))
+            for name in sorted(at.items, reverse=True):
+                try:
+                    found = at.get(name)
+                except EvalError as error:
+                    error.note(f"while evaluating the attribute '{name}'", at.place_of(name))
+                    raise
+                if isinstance(found, Attrs) or isinstance(found, list):
+                    work.append(found)
+        elif isinstance(at, list):
+            if id(at) in seen:
+                continue
+            seen.add(id(at))
+            for item in at:
+                found = force(item)
+                if isinstance(found, Attrs) or isinstance(found, list):
+                    work.append(found)
+    return force(value)
+
+
+def deep_seq(session: Session, first: object, second: object) -> object:
+    deep_force(first)
+    return second
+
+
+def _say(session: Session, text: str) -> None:
+    lines = session.trace_output
+    if lines is None:
+        sys.stderr.write(text + "\n")
+    elif len(lines) < 1000:
+        lines.append(text)
+
+
+def trace(session: Session, message: object, value: object) -> object:
+    shown = force(message)
+    if isinstance(shown, ContextString):
+        shown = shown.text
+    _say(session, "trace: " + (shown if isinstance(shown, str) else show(shown)))
+    return value
+
+
+def trace_verbose(session: Session, message: object, value: object) -> object:
+    return value
+
+
+def warn(session: Session, message: object, value: object) -> object:
+    _say(session, "evaluation warning: " + as_string(message))
+    return value
+
+
+def add_error_context(session: Session, message: object, value: object) -> object:
+    try:
+        return force(value)
+    except EvalError as error:
+        error.note(as_string(coerce(session, message, False, False)), None)
+        raise
+
+
+def import_value(session: Session, value: object) -> object:
+    return session.import_file(coerce_to_path(session, value))
+
+
+def scoped_import(session: Session, names: object, value: object) -> object:
+    return session.import_scoped(as_attrs(names), coerce_to_path(session, value))
+
+
+def find_file(session: Session, entries: object, name: object) -> object:
+    wanted = as_string(name)
+    for entry in as_list(entries):
+        pair = as_attrs(entry)
+        found = pair.get("prefix")
+        prefix = "" if found is None else as_string(found)
+        root = pair.get("path")
+        if root is None:
+            raise EvalError("attribute 'path' missing")
+        base = as_string(coerce(session, root, False, False))
+        if not prefix:
+            candidate = f"{base}/{wanted}"
+        elif wanted == prefix:
+            candidate = base
+        elif wanted.startswith(prefix + "/"):
+            candidate = base + wanted[len(prefix) :]
+        else:
+            continue
+        if session.files.exists(candidate):
+            return PathValue(canonical(os.path.abspath(candidate)))
+    raise NotOnSearchPath(f"file '{wanted}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
+
+
+def get_env(session: Session, name: object) -> object:
+    return os.environ.get(as_string(name), "")
+
+
+def type_of_value(session: Session, value: object) -> object:
+    return type_of(force(value))
+
+
+def is_null(session: Session, value: object) -> object:
+    return force(value) is NULL
+
+
+def is_int(session: Session, value: object) -> object:
+    value = force(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_float(session: Session, value: object) -> object:
+    return isinstance(force(value), float)
+
+
+def is_bool(session: Session, value: object) -> object:
+    return isinstance(force(value), bool)
+
+
+def is_string(session: Session, value: object) -> object:
+    value = force(value)
+    return isinstance(value, str) or isinstance(value, ContextString)
+
+
+def is_path(session: Session, value: object) -> object:
+    return isinstance(force(value), PathValue)
+
+
+def add(session: Session, left: object, right: object) -> object:
+    return arithmetic("add", force(left), force(right), None)
+
+
+def sub(session: Session, left: object, right: object) -> object:
+    return arithmetic("sub", force(left), force(right), None)
+
+
+def mul(session: Session, left: object, right: object) -> object:
+    return arithmetic("mul", force(left), force(right), None)
+
+
+def div(session: Session, left: object, right: object) -> object:
+    return arithmetic("div", force(left), force(right), None)
+
+
+def less_than(session: Session, left: object, right: object) -> object:
+    return less(left, right)
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def bit_and(session: Session, left: object, right: object) -> object:
+    return _signed((as_int(left) & as_int(right)) & ((1 << 64) - 1))
+
+
+def bit_or(session: Session, left: object, right: object) -> object:
+    return _signed((as_int(left) | as_int(right)) & ((1 << 64) - 1))
+
+
+def bit_xor(session: Session, left: object, right: object) -> object:
+    return _signed((as_int(left) ^ as_int(right)) & ((1 << 64) - 1))
+
+
+def _number(value: object) -> float:
+    value = force(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeFault(f"value is {type_name(value)} while a float was expected")
+    return float(value)
+
+
+def ceil(session: Session, value: object) -> object:
+    value = force(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return checked(math.ceil(_number(value)), None, "add", 0, 0)
+
+
+def floor(session: Session, value: object) -> object:
+    value = force(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return checked(math.floor(_number(value)), None, "add", 0, 0)
+
+
+TABLE: Final = [
+    Builtin("throw", 1, False, throw, "throw *message*\n\nAn error with this message; `tryEval` can catch it."),
+    Builtin("abort", 1, False, abort, "abort *message*\n\nEnds the evaluation with this message; nothing catches it."),
+    Builtin(
+        "tryEval",
+        1,
+        False,
+        try_eval,
+        "tryEval *e*\n\n`{ success, value }`: false where forcing *e* (not deeply) hit a `throw` or a failed `assert`.",
+    ),
+    Builtin("seq", 2, False, seq, "seq *e1* *e2*\n\n*e2*, after *e1* was evaluated."),
+    Builtin(
+        "deepSeq", 2, False, deep_seq, "deepSeq *e1* *e2*\n\n*e2*, after *e1* was evaluated with all that is in it."
+    ),
+    Builtin("trace", 2, False, trace, "trace *e1* *e2*\n\nPrints *e1* on standard error and answers *e2*."),
+    Builtin("traceVerbose", 2, False, trace_verbose, "traceVerbose *e1* *e2*\n\n`trace`, if verbose tracing is on."),
+    Builtin("warn", 2, False, warn, "warn *message* *e*\n\nPrints a warning on standard error and answers *e*."),
+    Builtin(
+        "addErrorContext",
+        2,
+        False,
+        add_error_context,
+        "addErrorContext *message* *e*\n\n*e*; an error on the way gets the message as a line of its trace.",
+    ),
+    Builtin(
+        "import",
+        1,
+        True,
+        import_value,
+        "import *path*\n\nThe value of the Nix file, or of `default.nix` in the directory.",
+    ),
+    Builtin(
+        "scopedImport",
+        2,
+        True,
+        scoped_import,
+        "scopedImport *scope* *path*\n\n`import`, with the attributes of *scope* as variables.",
+    ),
+    Builtin(
+        "findFile", 2, True, find_file, "findFile *search-path* *name*\n\nWhat `<name>` means on this search path."
+    ),
+    Builtin("getEnv", 1, True, get_env, "getEnv *name*\n\nThe environment variable, or the empty string."),
+    Builtin("typeOf", 1, True, type_of_value, "typeOf *e*\n\nThe type's name: `int`, `bool`, `string`, `path`, …"),
+    Builtin("isNull", 1, True, is_null, "isNull *e*\n\nWhether *e* is null."),
+    Builtin("isInt", 1, True, is_int, "isInt *e*\n\nWhether *e* is an integer."),
+    Builtin("isFloat", 1, True, is_float, "isFloat *e*\n\nWhether *e* is a floating-point number."),
+    Builtin("isBool", 1, True, is_bool, "isBool *e*\n\nWhether *e* is a Boolean."),
+    Builtin("isString", 1, True, is_string, "isString *e*\n\nWhether *e* is a string."),
+    Builtin("isPath", 1, True, is_path, "isPath *e*\n\nWhether *e* is a path."),
+    Builtin("add", 2, True, add, "add *a* *b*\n\nThe sum of two numbers."),
+    Builtin("sub", 2, True, sub, "sub *a* *b*\n\nThe difference of two numbers."),
+    Builtin("mul", 2, True, mul, "mul *a* *b*\n\nThe product of two numbers."),
+    Builtin("div", 2, True, div, "div *a* *b*\n\nThe quotient; of integers rounded towards zero."),
+    Builtin("lessThan", 2, True, less_than, "lessThan *a* *b*\n\nWhether *a* is less than *b*."),
+    Builtin("bitAnd", 2, True, bit_and, "bitAnd *a* *b*\n\nBitwise and of two integers."),
+    Builtin("bitOr", 2, True, bit_or, "bitOr *a* *b*\n\nBitwise or of two integers."),
+    Builtin("bitXor", 2, True, bit_xor, "bitXor *a* *b*\n\nBitwise exclusive or of two integers."),
+    Builtin("ceil", 1, True, ceil, "ceil *number*\n\nThe smallest integer that is not less than the number."),
+    Builtin("floor", 1, True, floor, "floor *number*\n\nThe largest integer that is not greater than the number."),
+]

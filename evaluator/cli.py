@@ -1,0 +1,132 @@
+"""``tvix-eval``: evaluates Nix expressions, with the flags of ``nix-instantiate``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from evaluator.runtime.coerce import canonical
+from evaluator.runtime.errors import EvalError, Interrupted
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tvix-eval",
+        description="Evaluates Nix expressions; prints the value on standard output as Nix does.",
+        epilog="examples:  tvix-eval -E '1 + 1'    tvix-eval ~/nixpkgs -A hello.drvPath    "
+        "tvix-eval -I nixpkgs=~/nixpkgs --strict --json -E '(import <nixpkgs> {}).hello.meta.license'",
+    )
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="a file, or a directory with a default.nix (default: .)"
+    )
+    parser.add_argument("-E", "--expr", metavar="EXPR", help="evaluate this expression instead of a file")
+    parser.add_argument(
+        "-A", "--attr", metavar="ATTR", action="append", default=[], help="select this attribute path of the value"
+    )
+    parser.add_argument(
+        "-I", metavar="PATH", dest="include", action="append", default=[], help="search path entry: NAME=PATH or PATH"
+    )
+    parser.add_argument(
+        "--arg", nargs=2, metavar=("NAME", "EXPR"), action="append", default=[], help="an argument for functions"
+    )
+    parser.add_argument(
+        "--argstr", nargs=2, metavar=("NAME", "TEXT"), action="append", default=[], help="the same, a string"
+    )
+    parser.add_argument("--eval", action="store_true", help="accepted for compatibility; evaluating is what this does")
+    parser.add_argument("--strict", action="store_true", help="evaluate everything inside the value, too")
+    parser.add_argument("--json", action="store_true", help="print the value as JSON")
+    parser.add_argument("--show-trace", action="store_true", help="print all steps that led to an error")
+    parser.add_argument("--readonly-mode", action="store_true", help="accepted for compatibility; nothing is written")
+    parser.add_argument("--version", action="store_true", help="print the version")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; answers its exit code."""
+    arguments = _parser().parse_args(argv)
+    if arguments.version:
+        from evaluator.version import describe
+
+        print(f"tvix-eval {describe()}")
+        return 0
+    from evaluator.thread import evaluation_thread, tune_collector
+
+    tune_collector()
+    code = 1
+
+    def work() -> None:
+        nonlocal code
+        code = _evaluate(arguments)
+
+    evaluation_thread(work).join()
+    # Freeing millions of values one by one takes as long as making them: leave that to the kernel.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if argv is None:
+        os._exit(code)
+    return code
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from evaluator.runtime.report import report
+
+    try:
+        sys.stdout.write(_answer(arguments) + "\n")
+    except EvalError as error:
+        sys.stderr.write(report(error, arguments.show_trace) + "\n")
+        return 1
+    except Interrupted as stop:
+        sys.stderr.write(f"error: {stop.reason}\n")
+        return 1
+    except RecursionError:
+        sys.stderr.write("error: stack overflow; max-call-depth exceeded\n")
+        return 1
+    return 0
+
+
+def _answer(arguments: argparse.Namespace) -> str:
+    from evaluator.builtins.control import deep_force
+    from evaluator.builtins.json import to_json
+    from evaluator.entry import apply_arguments, select_path
+    from evaluator.io.files import Files
+    from evaluator.runtime.printer import show
+    from evaluator.runtime.values import Attrs
+    from evaluator.session import Session, search_path_entries
+
+    entries = arguments.include + os.environ.get("NIX_PATH", "").split(":")
+    session = Session(Files(), search_path_entries(entries))
+    here = os.getcwd()
+    if arguments.expr is not None:
+        value = session.expression(arguments.expr, here)
+    else:
+        value = session.import_file(_file(session, arguments.file, here))
+    items: dict[str, object] = {}
+    for name, text in arguments.arg:
+        items[name] = session.expression(text, here, f"«--arg {name}»")
+    for name, text in arguments.argstr:
+        items[name] = text
+    given = Attrs(items, None)
+    answers: list[str] = []
+    for path in arguments.attr or [""]:
+        selected = select_path(apply_arguments(value, given), path, given)
+        if arguments.strict:
+            deep_force(selected)
+        answers.append(to_json(session, selected) if arguments.json else show(selected))
+    return "\n".join(answers)
+
+
+def _file(session: object, given: str | None, here: str) -> str:
+    """The path to import for a FILE argument, which may be ``<name>`` as well."""
+    from evaluator.session import Session
+
+    assert isinstance(session, Session)
+    text = given or "./default.nix"
+    if text.startswith("<") and text.endswith(">"):
+        return session.find_file(text[1:-1])
+    return canonical(os.path.join(here, text))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Executable nodes: what a syntax tree is lowered to."""

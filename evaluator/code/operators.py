@@ -1,0 +1,378 @@
+"""Operators, conditionals, strings, lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from evaluator.runtime.coerce import NO_CONTEXT, canonical, coerce_into, make_string, rejoin
+from evaluator.runtime.compare import equal, less
+from evaluator.runtime.errors import AssertionFailed, EvalError, TypeFault
+from evaluator.runtime.show import type_name
+from evaluator.runtime.source import MergedPositions, Place, SourceFile
+from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue
+
+if TYPE_CHECKING:
+    from evaluator.session import Session
+
+_MIN: Final = -(2**63)
+_MAX: Final = 2**63 - 1
+_DOING: Final = {
+    "add": ("adding", "+"),
+    "sub": ("subtracting", "-"),
+    "mul": ("multiplying", "*"),
+    "div": ("dividing", "/"),
+}
+
+
+class Placed(Code):
+    """A node that knows its place."""
+
+    def __init__(self, file: SourceFile, start: int, end: int) -> None:
+        self.file: Final = file
+        self.start: Final = start
+        self.end: Final = end
+
+    def place(self) -> Place:
+        return Place(self.file, self.start, self.end)
+
+    def truth(self, value: object) -> bool:
+        """A Boolean, or the error that there is none."""
+        if isinstance(value, bool):
+            return value
+        raise TypeFault(f"value is {type_name(value)} while a Boolean was expected", self.place())
+
+
+@final
+class IfCode(Placed):
+    def __init__(self, condition: Code, yes: Code, no: Code, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.condition: Final = condition
+        self.yes: Final = yes
+        self.no: Final = no
+
+    def eval(self, env: Env) -> object:
+        test = self.condition.eval(env)
+        if test is True:
+            return self.yes.eval(env)
+        if test is False:
+            return self.no.eval(env)
+        self.truth(test)
+        return None
+
+
+@final
+class AssertCode(Placed):
+    """``assert condition; body``; the place is that of the condition."""
+
+    def __init__(self, condition: Code, body: Code, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.condition: Final = condition
+        self.body: Final = body
+
+    def eval(self, env: Env) -> object:
+        if not self.truth(self.condition.eval(env)):
+            raise AssertionFailed(f"assertion '{self.file.text[self.start : self.end]}' failed", self.place())
+        return self.body.eval(env)
+
+
+class BinaryCode(Placed):
+    def __init__(self, left: Code, right: Code, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.left: Final = left
+        self.right: Final = right
+
+
+@final
+class AndCode(BinaryCode):
+    def eval(self, env: Env) -> object:
+        return self.truth(self.left.eval(env)) and self.truth(self.right.eval(env))
+
+
+@final
+class OrCode(BinaryCode):
+    def eval(self, env: Env) -> object:
+        return self.truth(self.left.eval(env)) or self.truth(self.right.eval(env))
+
+
+@final
+class ImpliesCode(BinaryCode):
+    def eval(self, env: Env) -> object:
+        return not self.truth(self.left.eval(env)) or self.truth(self.right.eval(env))
+
+
+@final
+class NotCode(Placed):
+    def __init__(self, operand: Code, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.operand: Final = operand
+
+    def eval(self, env: Env) -> object:
+        return not self.truth(self.operand.eval(env))
+
+
+@final
+class NegateCode(Placed):
+    def __init__(self, operand: Code, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.operand: Final = operand
+
+    def eval(self, env: Env) -> object:
+        value = self.operand.eval(env)
+        if isinstance(value, bool):
+            raise TypeFault("value is a Boolean while an integer was expected", self.place())
+        if isinstance(value, int):
+            return checked(-value, self.place(), "negating", value, None)
+        if isinstance(value, float):
+            return -value
+        raise TypeFault(f"value is {type_name(value)} while an integer was expected", self.place())
+
+
+@final
+class EqualCode(BinaryCode):
+    def eval(self, env: Env) -> object:
+        return equal(self.left.eval(env), self.right.eval(env))
+
+
+@final
+class UnequalCode(BinaryCode):
+    def eval(self, env: Env) -> object:
+        return not equal(self.left.eval(env), self.right.eval(env))
+
+
+@final
+class LessCode(BinaryCode):
+    """``<``, and the other three: ``swapped`` exchanges the sides, ``negated`` the answer."""
+
+    def __init__(
+        self, left: Code, right: Code, swapped: bool, negated: bool, file: SourceFile, start: int, end: int
+    ) -> None:
+        super().__init__(left, right, file, start, end)
+        self.swapped: Final = swapped
+        self.negated: Final = negated
+
+    def eval(self, env: Env) -> object:
+        left = self.left.eval(env)
+        right = self.right.eval(env)
+        try:
+            below = less(right, left) if self.swapped else less(left, right)
+        except EvalError as error:
+            error.locate(self.place())
+            raise
+        return below != self.negated
+
+
+@final
+class UpdateCode(BinaryCode):
+    """``left // right``."""
+
+    def eval(self, env: Env) -> object:
+        left = self.left.eval(env)
+        right = self.right.eval(env)
+        if not isinstance(left, Attrs):
+            raise TypeFault(f"value is {type_name(left)} while a set was expected", self.place())
+        if not isinstance(right, Attrs):
+            raise TypeFault(f"value is {type_name(right)} while a set was expected", self.place())
+        return update(left, right)
+
+
+def update(left: Attrs, right: Attrs) -> Attrs:
+    """``left // right`` of sets."""
+    if not right.items:
+        return left
+    if not left.items:
+        return right
+    items = left.items.copy()
+    items.update(right.items)
+    return Attrs(items, MergedPositions(left.positions, right.positions, right.items))
+
+
+@final
+class ConcatCode(BinaryCode):
+    """``left ++ right``."""
+
+    def eval(self, env: Env) -> object:
+        left = self.left.eval(env)
+        right = self.right.eval(env)
+        if not isinstance(left, list):
+            raise TypeFault(f"value is {type_name(left)} while a list was expected", self.place())
+        if not isinstance(right, list):
+            raise TypeFault(f"value is {type_name(right)} while a list was expected", self.place())
+        if not right:
+            return left
+        if not left:
+            return right
+        return left + right
+
+
+@final
+class ListCode(Code):
+    def __init__(self, items: list[Code]) -> None:
+        self.items: Final = items
+
+    def eval(self, env: Env) -> object:
+        return [item.thunk(env) for item in self.items]
+
+
+def checked(result: int, place: Place | None, doing: str, left: int, right: int | None) -> int:
+    """``result`` if it fits 64 bits; overflow is an error, as in current Nix."""
+    if _MIN <= result <= _MAX:
+        return result
+    if right is None:
+        raise EvalError(f"integer overflow in negating {left}", place)
+    raise EvalError(f"integer overflow in {_DOING[doing][0]} {left} {_DOING[doing][1]} {right}", place)
+
+
+def arithmetic(op: str, left: object, right: object, place: Place | None) -> object:
+    """``add``, ``sub``, ``mul``, ``div`` of two forced numbers."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        wrong = left if isinstance(left, bool) else right
+        raise TypeFault(f"value is {type_name(wrong)} while an integer was expected", place)
+    if isinstance(left, int) and isinstance(right, int):
+        if op == "add":
+            return checked(left + right, place, op, left, right)
+        if op == "sub":
+            return checked(left - right, place, op, left, right)
+        if op == "mul":
+            return checked(left * right, place, op, left, right)
+        if right == 0:
+            raise EvalError("division by zero", place)
+        quotient = abs(left) // abs(right)
+        return checked(quotient if (left < 0) == (right < 0) else -quotient, place, op, left, right)
+    if not isinstance(left, (int, float)):
+        raise TypeFault(f"value is {type_name(left)} while an integer was expected", place)
+    if not isinstance(right, (int, float)):
+        raise TypeFault(f"value is {type_name(right)} while an integer was expected", place)
+    a = float(left)
+    b = float(right)
+    if op == "add":
+        return a + b
+    if op == "sub":
+        return a - b
+    if op == "mul":
+        return a * b
+    if b == 0.0:
+        raise EvalError("division by zero", place)
+    return a / b
+
+
+@final
+class ArithmeticCode(BinaryCode):
+    """``-``, ``*``, ``/``."""
+
+    def __init__(self, op: str, left: Code, right: Code, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(left, right, file, start, end)
+        self.op: Final = op
+
+    def eval(self, env: Env) -> object:
+        left = self.left.eval(env)
+        right = self.right.eval(env)
+        try:
+            return arithmetic(self.op, left, right, None)
+        except EvalError as error:
+            error.locate(self.place())
+            raise
+
+
+@final
+class AddCode(BinaryCode):
+    """``+``: numbers, strings, paths; the left side decides."""
+
+    def __init__(self, session: Session, left: Code, right: Code, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(left, right, file, start, end)
+        self.session: Final = session
+
+    def eval(self, env: Env) -> object:
+        left = self.left.eval(env)
+        right = self.right.eval(env)
+        if isinstance(left, str) and isinstance(right, str):
+            if left.isascii() or right.isascii():
+                return left + right
+            return rejoin(left + right)
+        try:
+            if isinstance(left, (int, float)) and not isinstance(left, bool):
+                if isinstance(right, (int, float)) and not isinstance(right, bool):
+                    return arithmetic("add", left, right, None)
+                raise TypeFault(f"cannot add {type_name(right)} to {type_name(left)}")
+            pieces: list[str] = []
+            if isinstance(left, PathValue):
+                context = coerce_into(self.session, right, pieces, NO_CONTEXT, False, False)
+                if context:
+                    raise TypeFault("a string that refers to a store path cannot be appended to a path")
+                return PathValue(canonical(left.path + pieces[0]))
+            copy = isinstance(left, (str, ContextString))
+            context = coerce_into(self.session, left, pieces, NO_CONTEXT, copy, False)
+            context = coerce_into(self.session, right, pieces, context, copy, False)
+            return make_string(rejoin("".join(pieces)), context)
+        except EvalError as error:
+            error.locate(self.place())
+            raise
+
+
+@final
+class InterpolateCode(Placed):
+    """A string with interpolations; ``parts`` are constants and expressions."""
+
+    def __init__(self, session: Session, parts: list[Code], file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.session: Final = session
+        self.parts: Final = parts
+
+    def eval(self, env: Env) -> object:
+        pieces: list[str] = []
+        context = NO_CONTEXT
+        try:
+            for part in self.parts:
+                value = part.eval(env)
+                if isinstance(value, str):
+                    pieces.append(value)
+                else:
+                    context = coerce_into(self.session, value, pieces, context, True, False)
+        except EvalError as error:
+            error.locate(self.place())
+            raise
+        text = "".join(pieces)
+        if not text.isascii():
+            text = rejoin(text)
+        if context:
+            return ContextString(text, context)
+        return text
+
+
+@final
+class PathCode(Placed):
+    """A path literal with interpolations."""
+
+    def __init__(self, session: Session, parts: list[Code], file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.session: Final = session
+        self.parts: Final = parts
+
+    def eval(self, env: Env) -> object:
+        pieces: list[str] = []
+        context = NO_CONTEXT
+        try:
+            for part in self.parts:
+                context = coerce_into(self.session, part.eval(env), pieces, context, False, False)
+            if context:
+                raise TypeFault("a string that refers to a store path cannot be appended to a path")
+        except EvalError as error:
+            error.locate(self.place())
+            raise
+        return PathValue(canonical("".join(pieces)))
+
+
+@final
+class SearchPathCode(Placed):
+    """``<name>``."""
+
+    def __init__(self, session: Session, name: str, file: SourceFile, start: int, end: int) -> None:
+        super().__init__(file, start, end)
+        self.session: Final = session
+        self.name: Final = name
+
+    def eval(self, env: Env) -> object:
+        try:
+            return PathValue(self.session.find_file(self.name))
+        except EvalError as error:
+            error.locate(self.place())
+            raise

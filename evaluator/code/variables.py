@@ -1,0 +1,193 @@
+"""Constants and variables."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+from mypy_extensions import i64
+
+from evaluator.runtime.errors import HoleForced, TypeFault, UndefinedVariable
+from evaluator.runtime.show import type_name
+from evaluator.runtime.source import Place, SourceFile
+from evaluator.runtime.values import Attrs, Code, Env, Thunk
+
+
+@final
+class Constant(Code):
+    """A value known when the code was lowered: literals and builtins."""
+
+    def __init__(self, value: object) -> None:
+        self.value: Final = value
+
+    def eval(self, env: Env) -> object:
+        return self.value
+
+    def thunk(self, env: Env) -> object:
+        return self.value
+
+
+def _read(env: Env, slot: i64) -> object:
+    """The forced value of a slot; a forced thunk is replaced by its value in the slot."""
+    value = env[slot]
+    if isinstance(value, Thunk):
+        result = value.payload if value.code is None else value.run()
+        env[slot] = result
+        return result
+    return value
+
+
+@final
+class Local0(Code):
+    """A variable of the innermost scope."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot: Final[i64] = slot
+
+    def eval(self, env: Env) -> object:
+        return _read(env, self.slot)
+
+    def thunk(self, env: Env) -> object:
+        value = env[self.slot]
+        if value is None:  # a recursive scope that is just being filled
+            return Thunk(self, env)
+        if isinstance(value, Thunk) and value.code is None:
+            return value.payload
+        return value
+
+
+@final
+class Local1(Code):
+    """A variable one scope out."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot: Final[i64] = slot
+
+    def eval(self, env: Env) -> object:
+        up = env[0]
+        assert isinstance(up, list)
+        return _read(up, self.slot)
+
+    def thunk(self, env: Env) -> object:
+        up = env[0]
+        assert isinstance(up, list)
+        value = up[self.slot]
+        if value is None:
+            return Thunk(self, env)
+        if isinstance(value, Thunk) and value.code is None:
+            return value.payload
+        return value
+
+
+@final
+class Local(Code):
+    """A variable ``depth`` scopes out."""
+
+    def __init__(self, depth: int, slot: int) -> None:
+        self.depth: Final[i64] = depth
+        self.slot: Final[i64] = slot
+
+    def eval(self, env: Env) -> object:
+        depth = self.depth
+        while depth > 0:
+            up = env[0]
+            assert isinstance(up, list)
+            env = up
+            depth -= 1
+        return _read(env, self.slot)
+
+    def thunk(self, env: Env) -> object:
+        at = env
+        depth = self.depth
+        while depth > 0:
+            up = at[0]
+            assert isinstance(up, list)
+            at = up
+            depth -= 1
+        value = at[self.slot]
+        if value is None:
+            return Thunk(self, env)
+        if isinstance(value, Thunk) and value.code is None:
+            return value.payload
+        return value
+
+
+@final
+class WithVariable(Code):
+    """A name that only enclosing ``with`` expressions can bind; ``depths`` innermost first."""
+
+    def __init__(self, name: str, depths: list[int], file: SourceFile, start: int) -> None:
+        self.name: Final = name
+        self.depths: Final = depths
+        self.file: Final = file
+        self.start: Final = start
+
+    def place(self) -> Place:
+        return Place(self.file, self.start, self.start + len(self.name))
+
+    def eval(self, env: Env) -> object:
+        at = env
+        climbed = 0
+        name = self.name
+        for depth in self.depths:
+            while climbed < depth:
+                up = at[0]
+                assert isinstance(up, list)
+                at = up
+                climbed += 1
+            namespace = _read(at, 1)
+            if not isinstance(namespace, Attrs):
+                raise TypeFault(f"value is {type_name(namespace)} while a set was expected", self.place())
+            value = namespace.items.get(name)
+            if value is not None:
+                if isinstance(value, Thunk):
+                    result = value.payload if value.code is None else value.run()
+                    namespace.items[name] = result
+                    return result
+                return value
+        raise UndefinedVariable(f"undefined variable '{name}'", self.place())
+
+
+@final
+class Undefined(Code):
+    """A name that nothing binds."""
+
+    def __init__(self, name: str, file: SourceFile, start: int) -> None:
+        self.name: Final = name
+        self.file: Final = file
+        self.start: Final = start
+
+    def place(self) -> Place:
+        return Place(self.file, self.start, self.start + len(self.name))
+
+    def eval(self, env: Env) -> object:
+        raise UndefinedVariable(f"undefined variable '{self.name}'", self.place())
+
+
+@final
+class Hole(Code):
+    """Where the text has no expression; harmless until somebody needs its value."""
+
+    def __init__(self, file: SourceFile, start: int, end: int) -> None:
+        self.file: Final = file
+        self.start: Final = start
+        self.end: Final = end
+
+    def place(self) -> Place:
+        return Place(self.file, self.start, self.end)
+
+    def eval(self, env: Env) -> object:
+        raise HoleForced("there is no expression here yet", self.place())
+
+
+@final
+class CurrentPosition(Code):
+    """``__curPos``."""
+
+    def __init__(self, file: SourceFile, start: int) -> None:
+        self.file: Final = file
+        self.start: Final = start
+
+    def eval(self, env: Env) -> object:
+        line, column = self.file.line_column(self.start)
+        items: dict[str, object] = {"column": column, "file": self.file.path, "line": line}
+        return Attrs(items, None)

@@ -1,0 +1,183 @@
+"""Reading files and directories, with the texts of unsaved documents laid over the disk."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final, final
+
+from evaluator.runtime.errors import EvalError, SyntaxFault
+from evaluator.runtime.source import Place, SourceFile
+from evaluator.syntax import tree
+from evaluator.syntax.parser import parse
+
+
+@final
+class ParsedFile:
+    """A file's text as the evaluator names it, with its tree."""
+
+    def __init__(self, file: SourceFile, source: tree.Source, stamp: tuple[int, int, int]) -> None:
+        self.file: Final = file
+        self.source: Final = source
+        self.stamp: Final = stamp
+
+
+_UNSAVED: Final = (-1, -1, -1)
+
+
+@final
+class Files:
+    """The file system as evaluation sees it. Trees are kept and shared between sessions."""
+
+    def __init__(self) -> None:
+        self._parsed: Final[dict[str, ParsedFile]] = {}
+        self._documents: Final[dict[str, str]] = {}
+
+    def open_document(self, path: str, text: str) -> None:
+        """From now on ``path`` has this text, whatever is on disk."""
+        if self._documents.get(path) != text:
+            self._documents[path] = text
+            self._parsed.pop(path, None)
+
+    def close_document(self, path: str) -> None:
+        """The disk counts again for ``path``."""
+        if self._documents.pop(path, None) is not None:
+            self._parsed.pop(path, None)
+
+    def read_bytes(self, path: str) -> bytes:
+        """The content of a file. Raises EvalError when it cannot be read."""
+        document = self._documents.get(path)
+        if document is not None:
+            return document.encode("utf-8", "surrogateescape")
+        try:
+            # os.read is a third of the price of open(): nixpkgs is thousands of small files.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise EvalError(f"opening file '{path}': {error.strerror}") from None
+        try:
+            size = os.fstat(descriptor).st_size
+            data = os.read(descriptor, size + 1)
+            if len(data) > size or (size == 0 and not data):
+                more = [data]
+                while chunk := os.read(descriptor, 1 << 20):
+                    more.append(chunk)
+                data = b"".join(more)
+            return data
+        except OSError as error:
+            raise EvalError(f"reading file '{path}': {error.strerror}") from None
+        finally:
+            os.close(descriptor)
+
+    def read_text(self, path: str) -> str:
+        """The content of a file as a Nix string (UTF-8, surrogateescape)."""
+        return self.read_bytes(path).decode("utf-8", "surrogateescape")
+
+    def parse(self, path: str) -> ParsedFile:
+        """The tree of a file, whatever is wrong with it. Raises EvalError when it cannot be read."""
+        known = self._parsed.get(path)
+        if known is not None:
+            if known.stamp is _UNSAVED or known.stamp == self._stamp(path):
+                return known
+        document = self._documents.get(path)
+        if document is not None:
+            parsed = ParsedFile(SourceFile(path, document), parse(document), _UNSAVED)
+        else:
+            text = self.read_text(path)
+            parsed = ParsedFile(SourceFile(path, text), parse(text), self._stamp(path))
+        self._parsed[path] = parsed
+        return parsed
+
+    def parsed(self, path: str) -> ParsedFile | None:
+        """The tree that was last handed out for a path, if any."""
+        return self._parsed.get(path)
+
+    def _stamp(self, path: str) -> tuple[int, int, int]:
+        try:
+            status = os.stat(path)
+        except OSError:
+            return (0, 0, 0)
+        return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def kind(self, path: str) -> str:
+        """ "regular", "directory", "symlink", "unknown" as readFileType says; "" when nothing is there."""
+        if path in self._documents:
+            return "regular"
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError:
+            return ""
+        return _kind(mode)
+
+    def exists(self, path: str) -> bool:
+        """Whether something is there (a dangling symbolic link counts, as in Nix)."""
+        return path in self._documents or os.path.lexists(path)
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a directory is there, symbolic links followed."""
+        return path not in self._documents and os.path.isdir(path)
+
+    def list_directory(self, path: str) -> dict[str, str]:
+        """The entries of a directory with their kinds. Raises EvalError when it cannot be read."""
+        entries: dict[str, str] = {}
+        try:
+            with os.scandir(path) as found:
+                for entry in found:
+                    if entry.is_symlink():
+                        entries[entry.name] = "symlink"
+                    elif entry.is_dir(follow_symlinks=False):
+                        entries[entry.name] = "directory"
+                    elif entry.is_file(follow_symlinks=False):
+                        entries[entry.name] = "regular"
+                    else:
+                        entries[entry.name] = "unknown"
+        except OSError as error:
+            raise EvalError(f"reading directory '{path}': {error.strerror}") from None
+        for document in self._documents:
+            directory, _, name = document.rpartition("/")
+            if (directory or "/") == path and name not in entries:
+                entries[name] = "regular"
+        return entries
+
+    def expression_file(self, path: str) -> str:
+        """The file that ``import path`` reads: symbolic links followed, ``default.nix`` of a directory.
+
+        Raises EvalError, naming the remedy, when there is nothing.
+        """
+        if path in self._documents:
+            return path
+        for _ in range(64):
+            try:
+                mode = os.lstat(path).st_mode
+            except OSError as error:
+                unsaved = path + "/default.nix"
+                if unsaved in self._documents:
+                    return unsaved
+                raise EvalError(f"getting status of '{path}': {error.strerror}") from None
+            if stat.S_ISLNK(mode):
+                path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+                continue
+            if stat.S_ISDIR(mode):
+                inside = path.rstrip("/") + "/default.nix"
+                if inside not in self._documents and not os.path.exists(inside):
+                    raise EvalError(f"there is no default.nix in the directory '{path}'")
+                return inside
+            return path
+        raise EvalError(f"too many symbolic links at '{path}'")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "regular"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    if stat.S_ISLNK(mode):
+        return "symlink"
+    return "unknown"
+
+
+def syntax_fault(parsed: ParsedFile) -> SyntaxFault | None:
+    """The first problem of a file that makes it no Nix at all, as an error."""
+    for problem in parsed.source.problems:
+        if problem.severity == "error":
+            return SyntaxFault(f"syntax error, {problem.message}", Place(parsed.file, problem.start, problem.end))
+    return None

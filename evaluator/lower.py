@@ -1,0 +1,648 @@
+"""From syntax tree to executable code.
+
+Lowering is lazy: the value of a binding, the body of a lambda, a default are lowered when
+they are first needed (:class:`Lazy`), so that of a file of 17,000 bindings only those that
+an evaluation touches cost more than their parse. Variables become (depth, slot) here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from evaluator.code.attrsets import (
+    DynamicAttr,
+    EmptySet,
+    HasAttrCode,
+    InheritClause,
+    InheritSource,
+    LetCode,
+    RecSetCode,
+    ScopeCode,
+    Select1,
+    SelectPath,
+    SetCode,
+    WithCode,
+)
+from evaluator.code.functions import Call1, Call2, CallMany, FormalsLambda, LambdaCode, PlainLambda
+from evaluator.code.operators import (
+    AddCode,
+    AndCode,
+    ArithmeticCode,
+    AssertCode,
+    ConcatCode,
+    EqualCode,
+    IfCode,
+    ImpliesCode,
+    InterpolateCode,
+    LessCode,
+    ListCode,
+    NegateCode,
+    NotCode,
+    OrCode,
+    PathCode,
+    SearchPathCode,
+    UnequalCode,
+    UpdateCode,
+)
+from evaluator.code.variables import (
+    Constant,
+    CurrentPosition,
+    Hole,
+    Local,
+    Local0,
+    Local1,
+    Undefined,
+    WithVariable,
+)
+from evaluator.runtime.coerce import canonical
+from evaluator.runtime.errors import EvalError
+from evaluator.runtime.source import LiteralPositions, Place, SourceFile
+from evaluator.runtime.values import Code, Env, PathValue
+from evaluator.syntax import strings, tree
+
+if TYPE_CHECKING:
+    from evaluator.session import Session
+
+
+@final
+class Scope:
+    """One level of the environment: names and their slots, or (``slots`` None) the level of a ``with``."""
+
+    def __init__(self, parent: Scope | None, slots: dict[str, int] | None) -> None:
+        self.parent: Final = parent
+        self.slots: Final = slots
+
+
+@final
+class Lazy(Code):
+    """An expression that is lowered when it is first evaluated."""
+
+    def __init__(self, lowering: Lowering, scope: Scope | None, expr: tree.Expr, base: int, name: str) -> None:
+        self.lowering: Final = lowering
+        self.scope: Final = scope
+        self.expr: Final = expr
+        self.base: Final = base
+        self.name: Final = name
+        self.code: Code | None = None
+
+    def place(self) -> Place:
+        return Place(self.lowering.file, self.base + self.expr.start, self.base + self.expr.end)
+
+    def eval(self, env: Env) -> object:
+        code = self.code
+        if code is None:
+            code = self.lowering.expr(self.expr, self.base, self.scope)
+            if self.name and isinstance(code, LambdaCode):
+                code.name = self.name
+            self.code = code
+        return code.eval(env)
+
+
+@final
+class Entry:
+    """One attribute of a set or let while it is lowered: a value, or the set that several paths make together."""
+
+    def __init__(self, start: int, value: tree.Expr | None, base: int, nested: SetSpec | None, outer: bool) -> None:
+        self.start: Final = start
+        self.value: Final = value
+        self.base: Final = base
+        self.nested = nested
+        self.outer: Final = outer  # inherited from the enclosing scope
+
+
+@final
+class Clause:
+    """``inherit (source) names`` while it is lowered."""
+
+    def __init__(self, source: tree.Expr, base: int, names: dict[str, int]) -> None:
+        self.source: Final = source
+        self.base: Final = base
+        self.names: Final = names
+
+
+@final
+class Dynamic:
+    """``${name} = value`` while it is lowered; the value may be nested."""
+
+    def __init__(
+        self, name: tree.Node, base: int, value: tree.Expr | None, nested: SetSpec | None, start: int, end: int
+    ) -> None:
+        self.name: Final = name
+        self.base: Final = base
+        self.value: Final = value
+        self.nested: Final = nested
+        self.start: Final = start
+        self.end: Final = end
+
+
+@final
+class SetSpec:
+    """The attributes of one set after ``a.b = …; a.c = …;`` have been merged as Nix merges them."""
+
+    def __init__(self, recursive: bool) -> None:
+        self.recursive: Final = recursive
+        self.entries: Final[dict[str, Entry]] = {}
+        self.clauses: Final[list[Clause]] = []
+        self.dynamic: Final[list[Dynamic]] = []
+
+
+@final
+class Lowering:
+    """Lowers the expressions of one file for one session."""
+
+    def __init__(self, session: Session, file: SourceFile, directory: str) -> None:
+        self.session: Final = session
+        self.file: Final = file
+        self.directory: Final = directory
+
+    # --- expressions -------------------------------------------------------------------------
+
+    def later(self, expr: tree.Expr, base: int, scope: Scope | None, name: str) -> Code:
+        """Code for an expression that may never be needed: at once where that is cheap, else lazily."""
+        while isinstance(expr, tree.Paren):
+            expr = expr.inner
+        if isinstance(expr, tree.Lambda):
+            code = self.function(expr, base, scope)
+            code.name = name
+            return code
+        if isinstance(expr, (tree.Var, tree.Int, tree.Float, tree.Missing, tree.Uri)):
+            return self.expr(expr, base, scope)
+        if isinstance(expr, (tree.Str, tree.Path)):
+            for part in expr.parts:
+                if isinstance(part, tree.Interpolation):
+                    return Lazy(self, scope, expr, base, name)
+            return self.expr(expr, base, scope)
+        if isinstance(expr, tree.ListExpr) and not expr.items:
+            return Constant([])
+        if isinstance(expr, tree.AttrSet) and not expr.bindings:
+            return EmptySet()
+        return Lazy(self, scope, expr, base, name)
+
+    def expr(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
+        """Code for an expression."""
+        if isinstance(expr, tree.Var):
+            return self.variable(expr.name, base + expr.start, scope)
+        if isinstance(expr, tree.Apply):
+            return self.call(expr, base, scope)
+        if isinstance(expr, tree.Select):
+            return self.select(expr, base, scope)
+        if isinstance(expr, tree.Str):
+            return self.string(expr, base, scope)
+        if isinstance(expr, tree.Paren):
+            return self.expr(expr.inner, base, scope)
+        if isinstance(expr, tree.AttrSet):
+            return self.attr_set(expr, base, scope)
+        if isinstance(expr, tree.ListExpr):
+            return ListCode([self.later(item, base, scope, "") for item in expr.items])
+        if isinstance(expr, tree.Lambda):
+            return self.function(expr, base, scope)
+        if isinstance(expr, tree.Let):
+            return self.let(expr.bindings, expr.body, base, scope)
+        if isinstance(expr, tree.Binary):
+            return self.binary(expr, base, scope)
+        if isinstance(expr, tree.If):
+            return IfCode(
+                self.expr(expr.condition, base, scope),
+                self.expr(expr.yes, base, scope),
+                self.expr(expr.no, base, scope),
+                self.file,
+                base + expr.condition.start,
+                base + expr.condition.end,
+            )
+        if isinstance(expr, tree.With):
+            inner = Scope(scope, None)
+            return WithCode(self.later(expr.namespace, base, scope, ""), self.expr(expr.body, base, inner))
+        if isinstance(expr, tree.Int):
+            return Constant(expr.value)
+        if isinstance(expr, tree.Float):
+            return Constant(expr.value)
+        if isinstance(expr, tree.Path):
+            return self.path(expr, base, scope)
+        if isinstance(expr, tree.HasAttr):
+            return HasAttrCode(
+                self.expr(expr.subject, base, scope),
+                [self.step(step, base, scope) for step in expr.path.steps],
+                Place(self.file, base + expr.path.start, base + expr.path.end),
+            )
+        if isinstance(expr, tree.Unary):
+            operand = self.expr(expr.operand, base, scope)
+            start, end = base + expr.start, base + expr.end
+            if expr.op == "!":
+                return NotCode(operand, self.file, start, end)
+            return NegateCode(operand, self.file, start, end)
+        if isinstance(expr, tree.Assert):
+            return AssertCode(
+                self.expr(expr.condition, base, scope),
+                self.expr(expr.body, base, scope),
+                self.file,
+                base + expr.condition.start,
+                base + expr.condition.end,
+            )
+        if isinstance(expr, tree.Uri):
+            return Constant(expr.text)
+        if isinstance(expr, tree.SearchPath):
+            return SearchPathCode(self.session, expr.name, self.file, base + expr.start, base + expr.end)
+        if isinstance(expr, tree.LegacyLet):
+            body = self.set_code(self.spec(expr.bindings, base, True), scope)
+            return Select1(body, "body", self.file, base + expr.start, base + expr.start + 3)
+        return Hole(self.file, base + expr.start, base + expr.end)
+
+    # --- names -------------------------------------------------------------------------------
+
+    def variable(self, name: str, start: int, scope: Scope | None) -> Code:
+        """A variable: lexical first, then builtins, then what a ``with`` may bring."""
+        depth = 0
+        withs: list[int] = []
+        at = scope
+        while at is not None:
+            slots = at.slots
+            if slots is None:
+                withs.append(depth)
+            else:
+                slot = slots.get(name)
+                if slot is not None:
+                    if depth == 0:
+                        return Local0(slot)
+                    if depth == 1:
+                        return Local1(slot)
+                    return Local(depth, slot)
+            depth += 1
+            at = at.parent
+        value = self.session.globals.get(name)
+        if value is not None:
+            return Constant(value)
+        if name == "__curPos":
+            return CurrentPosition(self.file, start)
+        if withs:
+            return WithVariable(name, withs, self.file, start)
+        return Undefined(name, self.file, start)
+
+    def step(self, step: tree.Node, base: int, scope: Scope | None) -> Code:
+        """The name of one step of an attribute path, as code that evaluates to a string."""
+        if isinstance(step, tree.Name):
+            return Constant(step.name)
+        if isinstance(step, tree.Str):
+            return self.string(step, base, scope)
+        if isinstance(step, tree.Interpolation):
+            return self.expr(step.expr, base, scope)
+        return Hole(self.file, base + step.start, base + step.end)
+
+    def static_name(self, step: tree.Node, base: int) -> str | None:
+        """The name of a step that needs no evaluation: an identifier, or a string without interpolation."""
+        if isinstance(step, tree.Name):
+            return step.name
+        return strings.static_name(self.file.text, step, base)
+
+    # --- calls and selections ----------------------------------------------------------------
+
+    def call(self, expr: tree.Apply, base: int, scope: Scope | None) -> Code:
+        arguments = [expr.argument]
+        function = expr.function
+        while isinstance(function, tree.Apply):
+            arguments.append(function.argument)
+            function = function.function
+        arguments.reverse()
+        code = self.expr(function, base, scope)
+        start, end = base + expr.start, base + expr.end
+        args = [self.argument(argument, base, scope) for argument in arguments]
+        if len(args) == 1:
+            return Call1(code, args[0], self.file, start, end)
+        if len(args) == 2:
+            return Call2(code, args[0], args[1], self.file, start, end)
+        return CallMany(code, args, self.file, start, end)
+
+    def argument(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
+        """An argument: selections and calls are lowered at once, larger things when needed."""
+        while isinstance(expr, tree.Paren):
+            expr = expr.inner
+        if isinstance(expr, (tree.Select, tree.Apply)):
+            return self.expr(expr, base, scope)
+        return self.later(expr, base, scope, "")
+
+    def select(self, expr: tree.Select, base: int, scope: Scope | None) -> Code:
+        subject = self.expr(expr.subject, base, scope)
+        steps = expr.path.steps
+        default = expr.default
+        if default is None:
+            plain = True
+            for step in steps:
+                if not isinstance(step, tree.Name):
+                    plain = False
+            if plain:
+                for step in steps:
+                    assert isinstance(step, tree.Name)
+                    subject = Select1(subject, step.name, self.file, base + step.start, base + step.end)
+                return subject
+        return SelectPath(
+            subject,
+            [self.step(step, base, scope) for step in steps],
+            None if default is None else self.expr(default, base, scope),
+            self.file,
+            base + expr.path.start,
+            base + expr.path.end,
+        )
+
+    # --- strings and paths -------------------------------------------------------------------
+
+    def string(self, expr: tree.Str, base: int, scope: Scope | None) -> Code:
+        parts = strings.parts(self.file.text, expr, base)
+        if not parts:
+            return Constant("")
+        if len(parts) == 1 and parts[0].interpolation is None:
+            return Constant(parts[0].text)
+        codes: list[Code] = []
+        for part in parts:
+            interpolation = part.interpolation
+            if interpolation is None:
+                codes.append(Constant(part.text))
+            else:
+                codes.append(self.expr(interpolation.expr, base, scope))
+        return InterpolateCode(self.session, codes, self.file, base + expr.start, base + expr.end)
+
+    def path(self, expr: tree.Path, base: int, scope: Scope | None) -> Code:
+        text = self.file.text
+        codes: list[Code] = []
+        first = ""
+        for index, part in enumerate(expr.parts):
+            if isinstance(part, tree.Interpolation):
+                codes.append(self.expr(part.expr, base, scope))
+                continue
+            piece = text[base + part.start : base + part.end]
+            if index == 0:
+                if piece.startswith("~"):
+                    piece = self.session.home() + piece[1:]
+                elif not piece.startswith("/"):
+                    piece = self.directory + "/" + piece
+                first = piece
+            codes.append(Constant(piece))
+        if len(codes) == 1:
+            return Constant(PathValue(canonical(first)))
+        return PathCode(self.session, codes, self.file, base + expr.start, base + expr.end)
+
+    # --- operators ---------------------------------------------------------------------------
+
+    def binary(self, expr: tree.Binary, base: int, scope: Scope | None) -> Code:
+        op = expr.op
+        start, end = base + expr.start, base + expr.end
+        file = self.file
+        if op == "|>":
+            return Call1(self.expr(expr.right, base, scope), self.argument(expr.left, base, scope), file, start, end)
+        left = self.expr(expr.left, base, scope)
+        if op == "<|":
+            return Call1(left, self.argument(expr.right, base, scope), file, start, end)
+        right = self.expr(expr.right, base, scope)
+        if op == "//":
+            return UpdateCode(left, right, file, start, end)
+        if op == "+":
+            return AddCode(self.session, left, right, file, start, end)
+        if op == "++":
+            return ConcatCode(left, right, file, start, end)
+        if op == "==":
+            return EqualCode(left, right, file, start, end)
+        if op == "!=":
+            return UnequalCode(left, right, file, start, end)
+        if op == "&&":
+            return AndCode(left, right, file, start, end)
+        if op == "||":
+            return OrCode(left, right, file, start, end)
+        if op == "->":
+            return ImpliesCode(left, right, file, start, end)
+        if op == "<":
+            return LessCode(left, right, False, False, file, start, end)
+        if op == ">":
+            return LessCode(left, right, True, False, file, start, end)
+        if op == "<=":
+            return LessCode(left, right, True, True, file, start, end)
+        if op == ">=":
+            return LessCode(left, right, False, True, file, start, end)
+        if op == "-":
+            return ArithmeticCode("sub", left, right, file, start, end)
+        if op == "*":
+            return ArithmeticCode("mul", left, right, file, start, end)
+        if op == "/":
+            return ArithmeticCode("div", left, right, file, start, end)
+        raise EvalError(f"unknown operator '{op}'", Place(file, start, end))
+
+    # --- functions ---------------------------------------------------------------------------
+
+    def lambda_scope(self, expr: tree.Lambda, scope: Scope | None) -> Scope:
+        """The scope of a lambda's body and defaults."""
+        slots: dict[str, int] = {}
+        if expr.name is not None:
+            slots[expr.name.name] = 1
+        if expr.formals is not None:
+            slot = 2
+            for formal in expr.formals.formals:
+                slots[formal.name.name] = slot
+                slot += 1
+        return Scope(scope, slots)
+
+    def function(self, expr: tree.Lambda, base: int, scope: Scope | None) -> LambdaCode:
+        inner = self.lambda_scope(expr, scope)
+        body = Lazy(self, inner, expr.body, base, "")
+        start, end = base + expr.start, base + expr.end
+        log = self.session.log_for(self.file, start)
+        formals = expr.formals
+        if formals is None:
+            name = expr.name
+            return PlainLambda(self.file, start, end, body, log, "" if name is None else name.name)
+        names: list[str] = []
+        defaults: list[Code | None] = []
+        starts: dict[str, int] = {}
+        for formal in formals.formals:
+            names.append(formal.name.name)
+            starts[formal.name.name] = base + formal.name.start
+            default = formal.default
+            defaults.append(None if default is None else self.later(default, base, inner, ""))
+        return FormalsLambda(
+            self.file,
+            start,
+            end,
+            body,
+            log,
+            "" if expr.name is None else expr.name.name,
+            names,
+            defaults,
+            formals.ellipsis,
+            LiteralPositions(self.file, starts),
+        )
+
+    # --- sets and lets -----------------------------------------------------------------------
+
+    def spec(self, bindings: list[tree.Binding], base: int, recursive: bool) -> SetSpec:
+        """The merged attributes of a list of bindings."""
+        spec = SetSpec(recursive)
+        self._add_bindings(spec, bindings, base)
+        return spec
+
+    def _add_bindings(self, spec: SetSpec, bindings: list[tree.Binding], base: int) -> None:
+        for binding in bindings:
+            at = base + binding.start
+            if isinstance(binding, tree.AttrBinding):
+                self._add(spec, binding.path.steps, 0, binding.value, at)
+            elif isinstance(binding, tree.Inherit):
+                source = binding.source
+                names: dict[str, int] = {}
+                for node in binding.names:
+                    name = self.static_name(node, at)
+                    if name is not None:
+                        names[name] = at + node.start
+                if source is None:
+                    for name in names:
+                        if name not in spec.entries:
+                            spec.entries[name] = Entry(names[name], None, at, None, True)
+                else:
+                    spec.clauses.append(Clause(source, at, names))
+
+    def _add(self, spec: SetSpec, steps: list[tree.Node], index: int, value: tree.Expr, base: int) -> None:
+        step = steps[index]
+        last = index == len(steps) - 1
+        name = self.static_name(step, base)
+        if name is None:
+            if isinstance(step, tree.Missing):
+                return
+            nested: SetSpec | None = None
+            if not last:
+                nested = SetSpec(False)
+                self._add(nested, steps, index + 1, value, base)
+            spec.dynamic.append(
+                Dynamic(step, base, value if last else None, nested, base + step.start, base + step.end)
+            )
+            return
+        known = spec.entries.get(name)
+        if known is None:
+            if last:
+                spec.entries[name] = Entry(base + step.start, value, base, None, False)
+            else:
+                nested = SetSpec(False)
+                spec.entries[name] = Entry(base + step.start, None, base, nested, False)
+                self._add(nested, steps, index + 1, value, base)
+            return
+        # The name again: sets merge; anything else is a duplicate, which the syntax layer reports, and the first stays.
+        into = self._as_spec(known)
+        if into is None:
+            return
+        if not last:
+            self._add(into, steps, index + 1, value, base)
+            return
+        while isinstance(value, tree.Paren):
+            value = value.inner
+        if isinstance(value, tree.AttrSet):
+            self._add_bindings(into, value.bindings, base)
+
+    def _as_spec(self, entry: Entry) -> SetSpec | None:
+        if entry.nested is None:
+            value = entry.value
+            while isinstance(value, tree.Paren):
+                value = value.inner
+            if isinstance(value, tree.AttrSet):
+                entry.nested = self.spec(value.bindings, entry.base, value.recursive)
+        return entry.nested
+
+    def attr_set(self, expr: tree.AttrSet, base: int, scope: Scope | None) -> Code:
+        if not expr.bindings:
+            return EmptySet()
+        return self.set_code(self.spec(expr.bindings, base, expr.recursive), scope)
+
+    def spec_scope(self, spec: SetSpec, scope: Scope | None) -> Scope:
+        """The scope that a let or recursive set opens: values, then inherited from sources, then from outside."""
+        slots: dict[str, int] = {}
+        slot = 1
+        for name, entry in spec.entries.items():
+            if not entry.outer:
+                slots[name] = slot
+                slot += 1
+        for clause in spec.clauses:
+            for name in clause.names:
+                slots[name] = slot
+                slot += 1
+        for name, entry in spec.entries.items():
+            if entry.outer:
+                slots[name] = slot
+                slot += 1
+        return Scope(scope, slots)
+
+    def _entry_code(self, name: str, entry: Entry, scope: Scope | None) -> Code:
+        nested = entry.nested
+        if nested is not None:
+            return self.set_code(nested, scope)
+        value = entry.value
+        assert value is not None
+        return self.later(value, entry.base, scope, name)
+
+    def _clauses(self, spec: SetSpec, scope: Scope | None, starts: dict[str, int]) -> list[InheritClause]:
+        clauses: list[InheritClause] = []
+        for clause in spec.clauses:
+            takers: list[Code] = []
+            for name, start in clause.names.items():
+                takers.append(InheritSource(name, self.file, start))
+                starts[name] = start
+            source = self.later(clause.source, clause.base, scope, "")
+            clauses.append(InheritClause(source, list(clause.names), takers))
+        return clauses
+
+    def _dynamic(self, spec: SetSpec, scope: Scope | None) -> list[DynamicAttr]:
+        attrs: list[DynamicAttr] = []
+        for dynamic in spec.dynamic:
+            nested = dynamic.nested
+            value = dynamic.value
+            if nested is not None:
+                code = self.set_code(nested, scope)
+            else:
+                assert value is not None
+                code = self.later(value, dynamic.base, scope, "")
+            name = self.step(dynamic.name, dynamic.base, scope)
+            attrs.append(DynamicAttr(name, code, Place(self.file, dynamic.start, dynamic.end)))
+        return attrs
+
+    def set_code(self, spec: SetSpec, scope: Scope | None) -> Code:
+        """Code for a set."""
+        starts: dict[str, int] = {}
+        positions = LiteralPositions(self.file, starts)
+        if not spec.recursive:
+            names: list[str] = []
+            values: list[Code] = []
+            for name, entry in spec.entries.items():
+                names.append(name)
+                starts[name] = entry.start
+                if entry.outer:
+                    values.append(self.variable(name, entry.start, scope))
+                else:
+                    values.append(self._entry_code(name, entry, scope))
+            clauses = self._clauses(spec, scope, starts)
+            return SetCode(names, values, clauses, self._dynamic(spec, scope), positions)
+        inner = self.spec_scope(spec, scope)
+        values, clauses, outer = self._recursive(spec, inner, scope, starts)
+        slots = inner.slots
+        assert slots is not None
+        return RecSetCode(list(slots), values, clauses, outer, self._dynamic(spec, inner), positions)
+
+    def _recursive(
+        self, spec: SetSpec, inner: Scope, scope: Scope | None, starts: dict[str, int]
+    ) -> tuple[list[Code], list[InheritClause], list[Code]]:
+        values: list[Code] = []
+        outer: list[Code] = []
+        for name, entry in spec.entries.items():
+            starts[name] = entry.start
+            if entry.outer:
+                outer.append(self.variable(name, entry.start, scope))
+            else:
+                values.append(self._entry_code(name, entry, inner))
+        return values, self._clauses(spec, inner, starts), outer
+
+    def let(self, bindings: list[tree.Binding], body: tree.Expr, base: int, scope: Scope | None) -> Code:
+        spec = self.spec(bindings, base, True)
+        inner = self.spec_scope(spec, scope)
+        values, clauses, outer = self._recursive(spec, inner, scope, {})
+        slots = inner.slots
+        assert slots is not None
+        return LetCode(len(slots), values, clauses, outer, self.expr(body, base, inner))
+
+    def opened(self, bindings: list[tree.Binding], base: int, scope: Scope | None) -> tuple[Scope, ScopeCode]:
+        """The scope that the bindings of a let or recursive set open, and the code that fills its environment."""
+        spec = self.spec(bindings, base, True)
+        inner = self.spec_scope(spec, scope)
+        values, clauses, outer = self._recursive(spec, inner, scope, {})
+        slots = inner.slots
+        assert slots is not None
+        return inner, ScopeCode(len(slots), values, clauses, outer)

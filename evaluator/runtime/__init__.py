@@ -1,0 +1,1 @@
+"""Values, thunks, attribute sets, positions, errors, limits: what evaluation runs on."""

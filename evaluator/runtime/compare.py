@@ -1,0 +1,114 @@
+"""Equality and order of values, as Nix has them."""
+
+from __future__ import annotations
+
+from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.show import type_name
+from evaluator.runtime.values import Attrs, Closure, ContextString, PartialPrimop, PathValue, Primop, force
+
+
+def is_derivation(attrs: Attrs) -> bool:
+    """Whether a set has ``type = "derivation"``."""
+    if "type" not in attrs.items:
+        return False
+    kind = attrs.get("type")
+    return isinstance(kind, str) and kind == "derivation"
+
+
+def equal(left: object, right: object) -> bool:
+    """Deep equality. Functions are unequal, but an element is equal to its very self (pointer equality)."""
+    left = force(left)
+    right = force(right)
+    if isinstance(left, str):
+        if isinstance(right, str):
+            return left == right
+        if isinstance(right, ContextString):
+            return left == right.text
+        return False
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, (int, float)):
+        return isinstance(right, (int, float)) and left == right
+    if isinstance(left, ContextString):
+        if isinstance(right, ContextString):
+            return left.text == right.text
+        if isinstance(right, str):
+            return left.text == right
+        return False
+    if isinstance(left, list):
+        if not isinstance(right, list) or len(left) != len(right):
+            return False
+        for index in range(len(left)):
+            a = left[index]
+            b = right[index]
+            if a is not b and not same_or_equal(a, b):
+                return False
+        return True
+    if isinstance(left, Attrs):
+        if not isinstance(right, Attrs):
+            return False
+        if is_derivation(left) and is_derivation(right):
+            a = left.get("outPath")
+            b = right.get("outPath")
+            if a is not None and b is not None:
+                return equal(a, b)
+        ours = left.items
+        theirs = right.items
+        if len(ours) != len(theirs):
+            return False
+        for name in ours:
+            if name not in theirs:
+                return False
+        for name in sorted(ours):
+            a = ours[name]
+            b = theirs[name]
+            if a is not b and not same_or_equal(a, b):
+                return False
+        return True
+    if isinstance(left, PathValue):
+        return isinstance(right, PathValue) and left.path == right.path
+    if isinstance(left, (Closure, Primop, PartialPrimop)):
+        return False
+    return left is right
+
+
+def same_or_equal(left: object, right: object) -> bool:
+    """Equality of elements: an element that is the very same value is equal, a function too."""
+    left = force(left)
+    right = force(right)
+    return (left is right and not isinstance(left, float)) or equal(left, right)
+
+
+def less(left: object, right: object) -> bool:
+    """``left < right`` for numbers, strings, paths and lists."""
+    left = force(left)
+    right = force(right)
+    if isinstance(left, bool) or isinstance(right, bool):
+        raise EvalError(f"cannot compare {type_name(left)} with {type_name(right)}")
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+        return left < right
+    if isinstance(left, ContextString):
+        left = left.text
+    if isinstance(right, ContextString):
+        right = right.text
+    if isinstance(left, str) and isinstance(right, str):
+        return text_less(left, right)
+    if isinstance(left, PathValue) and isinstance(right, PathValue):
+        return text_less(left.path, right.path)
+    if isinstance(left, list) and isinstance(right, list):
+        for index in range(min(len(left), len(right))):
+            if not equal(left[index], right[index]):
+                return less(left[index], right[index])
+        return len(left) < len(right)
+    if type_name(left) == type_name(right):
+        raise TypeFault(
+            f"cannot compare {type_name(left)} with {type_name(right)}; values of that type are incomparable"
+        )
+    raise TypeFault(f"cannot compare {type_name(left)} with {type_name(right)}")
+
+
+def text_less(left: str, right: str) -> bool:
+    """Byte order. Code-point order agrees with it but for lone surrogates (bytes that are no UTF-8)."""
+    if left.isascii() and right.isascii():
+        return left < right
+    return left.encode("utf-8", "surrogateescape") < right.encode("utf-8", "surrogateescape")

@@ -1,0 +1,99 @@
+"""Values as Nix prints them on a terminal."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from evaluator.runtime.values import NULL, Attrs, Closure, ContextString, PartialPrimop, PathValue, Primop, Thunk
+
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+def quoted(text: str) -> str:
+    """A string as a Nix literal."""
+    return '"' + text.translate(_ESCAPES).replace("${", "\\${") + '"'
+
+
+def is_identifier(name: str) -> bool:
+    """Whether an attribute name needs no quotes."""
+    if not name or not name.isascii() or name in _KEYWORDS:
+        return False
+    first = name[0]
+    if not (first.isalpha() or first == "_"):
+        return False
+    for char in name:
+        if not (char.isalnum() or char in "_'-"):
+            return False
+    return True
+
+
+_KEYWORDS: Final = frozenset(["if", "then", "else", "assert", "with", "let", "in", "rec", "inherit", "or"])
+
+
+def attribute(name: str) -> str:
+    """An attribute name, quoted where it must be."""
+    return name if is_identifier(name) else quoted(name)
+
+
+def number(value: float) -> str:
+    """A float as C++ streams print it: six significant digits."""
+    return f"{value:g}"
+
+
+def show(value: object) -> str:
+    """A value as ``nix-instantiate --eval`` prints it; what is not yet evaluated is ``<CODE>``."""
+    pieces: list[str] = []
+    _show(value, pieces, set())
+    return "".join(pieces)
+
+
+def _show(value: object, out: list[str], seen: set[int]) -> None:
+    if isinstance(value, Thunk):
+        if value.code is not None:
+            out.append("<CODE>")
+            return
+        value = value.payload
+    if isinstance(value, bool):
+        out.append("true" if value else "false")
+    elif isinstance(value, int):
+        out.append(str(value))
+    elif isinstance(value, float):
+        out.append(number(value))
+    elif isinstance(value, str):
+        out.append(quoted(value))
+    elif isinstance(value, ContextString):
+        out.append(quoted(value.text))
+    elif isinstance(value, PathValue):
+        out.append(value.path)
+    elif value is NULL:
+        out.append("null")
+    elif isinstance(value, Attrs):
+        if value.items and id(value) in seen:
+            out.append("«repeated»")
+            return
+        seen.add(id(value))
+        out.append("{ ")
+        for name in sorted(value.items):
+            out.append(attribute(name))
+            out.append(" = ")
+            _show(value.items[name], out, seen)
+            out.append("; ")
+        out.append("}")
+    elif isinstance(value, list):
+        if value and id(value) in seen:
+            out.append("«repeated»")
+            return
+        seen.add(id(value))
+        out.append("[ ")
+        for item in value:
+            _show(item, out, seen)
+            out.append(" ")
+        out.append("]")
+    elif isinstance(value, Closure):
+        out.append("<LAMBDA>")
+    elif isinstance(value, Primop):
+        out.append("<PRIMOP>")
+    elif isinstance(value, PartialPrimop):
+        out.append("<PRIMOP-APP>")
+    else:
+        out.append("<UNKNOWN>")

@@ -1,0 +1,119 @@
+"""Files and places in them, as the evaluator refers to them in positions and errors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class SourceFile:
+    """A file (or an expression from the command line) that code was lowered from.
+
+    ``path`` is absolute, or a name in guillemets («string») for text that is no file.
+    Offsets are code points into ``text``.
+    """
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path: Final = path
+        self.text: Final = text
+        self._lines: list[int] | None = None
+
+    def line_column(self, offset: int) -> tuple[int, int]:
+        """1-based line, and column in bytes (1-based, as C++ Nix counts), of a code-point offset."""
+        lines = self._lines
+        if lines is None:
+            lines = [0]
+            at = self.text.find("\n")
+            while at >= 0:
+                lines.append(at + 1)
+                at = self.text.find("\n", at + 1)
+            self._lines = lines
+        low, high = 0, len(lines)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if lines[middle] <= offset:
+                low = middle
+            else:
+                high = middle
+        before = self.text[lines[low] : offset]
+        return low + 1, len(before.encode("utf-8", "surrogateescape")) + 1
+
+    def is_real(self) -> bool:
+        """Whether there is a file behind it."""
+        return self.path.startswith("/")
+
+
+class Place:
+    """A stretch of a source file: what a position is made of."""
+
+    def __init__(self, file: SourceFile, start: int, end: int) -> None:
+        self.file: Final = file
+        self.start: Final = start
+        self.end: Final = end
+
+    def __str__(self) -> str:
+        line, column = self.file.line_column(self.start)
+        return f"{self.file.path}:{line}:{column}"
+
+
+class Positions:
+    """Where the attributes of a set were defined. Shared between sets, so it may know more names than a set has."""
+
+    def find(self, name: str) -> Place | None:
+        """The place of the attribute's definition, None when it has none (made by a builtin)."""
+        return None
+
+
+class LiteralPositions(Positions):
+    """The attributes of one set literal, or of a function's formals: name -> absolute start of the name."""
+
+    def __init__(self, file: SourceFile, starts: dict[str, int]) -> None:
+        self.file: Final = file
+        self.starts: Final = starts
+
+    def find(self, name: str) -> Place | None:
+        start = self.starts.get(name)
+        if start is None:
+            return None
+        # A quoted name is two characters longer; one with escapes is cut short, which nobody minds.
+        quoted = self.file.text.startswith('"', start)
+        return Place(self.file, start, start + len(name) + (2 if quoted else 0))
+
+
+class MergedPositions(Positions):
+    """``left // right``, worked out only when somebody asks."""
+
+    def __init__(self, left: Positions | None, right: Positions | None, right_names: dict[str, object]) -> None:
+        self.left: Final = left
+        self.right: Final = right
+        self.right_names: Final = right_names
+
+    def find(self, name: str) -> Place | None:
+        # A loop down the left spine: overlays make these chains long.
+        at: Positions | None = self
+        while isinstance(at, MergedPositions):
+            if name in at.right_names:
+                return None if at.right is None else at.right.find(name)
+            at = at.left
+        return None if at is None else at.find(name)
+
+
+class ListedPositions(Positions):
+    """A set made by ``listToAttrs``: an attribute stands where its element's ``name`` stands."""
+
+    def __init__(self, elements: dict[str, Positions]) -> None:
+        self.elements: Final = elements
+
+    def find(self, name: str) -> Place | None:
+        element = self.elements.get(name)
+        return None if element is None else element.find("name")
+
+
+class OwnPositions(Positions):
+    """Each name with a set of positions of its own (``zipAttrsWith`` and the like: the last that has it)."""
+
+    def __init__(self, owners: dict[str, Positions]) -> None:
+        self.owners: Final = owners
+
+    def find(self, name: str) -> Place | None:
+        owner = self.owners.get(name)
+        return None if owner is None else owner.find(name)

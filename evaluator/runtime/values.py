@@ -1,0 +1,246 @@
+"""The values of the language and how they are forced.
+
+==================  =====================================================
+Nix                 here
+==================  =====================================================
+integer, float      ``int`` (64 bits, checked), ``float``
+boolean             ``bool``
+null                :data:`NULL` (never ``None``: ``dict.get`` answering None means absent)
+string              ``str`` without, :class:`ContextString` with string context
+path                :class:`PathValue`
+list                ``list`` of values or thunks
+attribute set       :class:`Attrs`
+function            :class:`Closure`, :class:`Primop`, :class:`PartialPrimop`
+==================  =====================================================
+
+Anywhere inside a container a value may still be a :class:`Thunk`; :func:`force` makes it
+a value. Strings are decoded as UTF-8 with ``surrogateescape``; who counts, counts bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, final
+
+from mypy_extensions import i64
+
+from evaluator.runtime.errors import EvalError, InfiniteRecursion, StackOverflow
+from evaluator.runtime.source import Place, Positions
+
+if TYPE_CHECKING:
+    from evaluator.session import Session
+
+Env = list[object]
+"""``[enclosing environment, slot 1, slot 2, …]``; a slot that is not yet filled holds None."""
+
+
+@final
+class Counters:
+    """What every force touches: one object, so that compiled code reads plain fields.
+
+    ``fuel`` counts down to the next :meth:`poll`; ``depth`` counts nested forces and calls.
+    """
+
+    def __init__(self) -> None:
+        self.fuel: i64 = 4000
+        self.depth: i64 = 0
+        self.max_depth: i64 = 40_000
+        self.forces: i64 = 0
+        self.poll: Callable[[], None] | None = None
+
+
+COUNTERS: Final = Counters()
+POLL_EVERY: Final = 4000
+
+
+def refuel() -> None:
+    """Called when the fuel is used up: lets the outside world interrupt (it may raise Interrupted)."""
+    COUNTERS.fuel = POLL_EVERY
+    COUNTERS.forces += POLL_EVERY
+    poll = COUNTERS.poll
+    if poll is not None:
+        poll()
+
+
+def overflow() -> StackOverflow:
+    return StackOverflow("stack overflow; max-call-depth exceeded")
+
+
+class Code:
+    """An executable node. It has no state of its own that depends on the environment."""
+
+    def eval(self, env: Env) -> object:
+        """The forced value of the expression in ``env``."""
+        raise NotImplementedError
+
+    def thunk(self, env: Env) -> object:
+        """The value of the expression in ``env`` if it is at hand for nothing, else a thunk of it."""
+        return Thunk(self, env)
+
+    def place(self) -> Place | None:
+        """Where the expression stands, if the node knows."""
+        return None
+
+
+@final
+class Blackhole(Code):
+    """Stands in a thunk that is being evaluated: forcing it again means infinite recursion."""
+
+
+BLACKHOLE: Final[Code] = Blackhole()
+
+
+@final
+class Thunk:
+    """A delayed value.
+
+    Pending: ``code`` and, in ``payload``, its environment. Done: ``code`` is None, ``payload`` the value.
+    """
+
+    def __init__(self, code: Code, env: Env) -> None:
+        self.code: Code | None = code
+        self.payload: object = env
+
+    def run(self) -> object:
+        """Evaluates a pending thunk. When that fails or is interrupted the thunk is as it was."""
+        code = self.code
+        if code is None:
+            return self.payload
+        if code is BLACKHOLE:
+            raise InfiniteRecursion("infinite recursion encountered")
+        counters = COUNTERS
+        counters.fuel -= 1
+        if counters.fuel <= 0:
+            refuel()
+        depth = counters.depth
+        if depth > counters.max_depth:
+            raise overflow()
+        env = self.payload
+        assert isinstance(env, list)
+        self.code = BLACKHOLE
+        counters.depth = depth + 1
+        try:
+            value = code.eval(env)
+        except EvalError as error:
+            self.code = code
+            counters.depth = depth
+            if error.place is None:
+                error.place = code.place()
+            raise
+        except BaseException:
+            self.code = code
+            counters.depth = depth
+            raise
+        counters.depth = depth
+        self.payload = value
+        self.code = None
+        return value
+
+
+def force(value: object) -> object:
+    """The value itself, evaluated to weak head normal form."""
+    if isinstance(value, Thunk):
+        if value.code is None:
+            return value.payload
+        return value.run()
+    return value
+
+
+@final
+class Null:
+    """The type of :data:`NULL`."""
+
+    def __repr__(self) -> str:
+        return "null"
+
+
+NULL: Final = Null()
+
+
+@final
+class ContextString:
+    """A string that carries string context: elements ``PATH``, ``!OUTPUT!DRV``, ``=DRV`` as in Nix."""
+
+    def __init__(self, text: str, context: frozenset[str]) -> None:
+        self.text: Final = text
+        self.context: Final = context
+
+
+@final
+class PathValue:
+    """An absolute, canonical path."""
+
+    def __init__(self, path: str) -> None:
+        self.path: Final = path
+
+
+@final
+class Attrs:
+    """An attribute set. ``items`` is never changed but to put a forced value in its thunk's place."""
+
+    def __init__(self, items: dict[str, object], positions: Positions | None) -> None:
+        self.items: Final = items
+        self.positions: Final = positions
+
+    def get(self, name: str) -> object:
+        """The attribute's forced value, None if there is no such attribute."""
+        items = self.items
+        value = items.get(name)
+        if isinstance(value, Thunk):
+            result = value.payload if value.code is None else value.run()
+            items[name] = result
+            return result
+        return value
+
+    def place_of(self, name: str) -> Place | None:
+        """Where the attribute was defined."""
+        positions = self.positions
+        return None if positions is None else positions.find(name)
+
+
+EMPTY_ATTRS: Final = Attrs({}, None)
+
+
+class Function(Code):
+    """The code of a lambda: makes closures, and knows how to enter its body."""
+
+    def call(self, env: Env, argument: object) -> object:
+        """The forced value of the body with ``argument`` (a value or thunk) bound, ``env`` being the closure's."""
+        raise NotImplementedError
+
+
+@final
+class Closure:
+    """A function value: a lambda with the environment it was made in."""
+
+    def __init__(self, function: Function, env: Env) -> None:
+        self.function: Final = function
+        self.env: Final = env
+
+
+@final
+class Primop:
+    """A built-in function: ``run(session, argument, …)`` with ``arity`` arguments.
+
+    ``strict`` promises that it forces all its arguments first thing: then callers may pass them
+    forced, and need no thunks. Otherwise arguments are values or thunks.
+    """
+
+    def __init__(
+        self, name: str, arity: int, run: Callable[..., object], session: Session, strict: bool, doc: str
+    ) -> None:
+        self.name: Final = name
+        self.arity: Final[i64] = arity
+        self.run: Final = run
+        self.session: Final = session
+        self.strict: Final = strict
+        self.doc: Final = doc
+
+
+@final
+class PartialPrimop:
+    """A built-in function that has some of its arguments."""
+
+    def __init__(self, primop: Primop, arguments: list[object]) -> None:
+        self.primop: Final = primop
+        self.arguments: Final = arguments

@@ -1,0 +1,209 @@
+"""One evaluation session: builtins, imported files, store paths computed, calls observed.
+
+Sessions are independent of each other; several may share one :class:`Files` (and so its trees).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Final, final
+
+from evaluator.io.files import Files, ParsedFile, syntax_fault
+from evaluator.lower import Lowering, Scope
+from evaluator.observations import CallLog, Observations
+from evaluator.runtime.coerce import canonical
+from evaluator.runtime.errors import EvalError, Unrealised
+from evaluator.runtime.source import SourceFile
+from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Code, Env, Primop, Thunk
+from store.derivation import DerivationHashes
+from store.nar import nar_sha256
+from store.store_path import STORE_DIR, source_path
+
+NIX_VERSION: Final = "2.31.0"
+"""What ``builtins.nixVersion`` says: the Nix whose language this is."""
+
+LANGUAGE_VERSION: Final = 6
+
+
+def host_system() -> str:
+    """The system that this machine builds for, as Nix names it: ``x86_64-linux``."""
+    machine = platform.machine().lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "i586": "i686"}.get(machine, machine)
+    kernel = platform.system().lower()
+    return f"{machine}-{kernel}"
+
+
+def base_env() -> Env:
+    """The environment of a file's outermost expression (builtins are constants, so it is empty)."""
+    env: Env = [None]
+    return env
+
+
+@final
+class Session:
+    """Everything that evaluating needs besides code and environments.
+
+    ``observe``: how many calls of each lambda to remember (0: none).
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        search_path: list[tuple[str, str]] | None = None,
+        system: str = "",
+        observe: int = 0,
+        tolerant: bool = False,
+    ) -> None:
+        self.files: Final = files
+        self.search_path: Final[list[tuple[str, str]]] = [] if search_path is None else search_path
+        self.system: Final = system or host_system()
+        self.tolerant: Final = tolerant
+        self.observations: Final = Observations(observe)
+        self.derivations: Final = DerivationHashes()
+        self.imported: Final[dict[str, object]] = {}
+        self.globals: Final[dict[str, object]] = {}
+        self.builtins: Attrs = EMPTY_ATTRS
+        self.trace_output: list[str] | None = None
+        self._stored: Final[dict[str, str]] = {}
+        from evaluator.builtins.install import install
+
+        install(self)
+
+    # --- files ---------------------------------------------------------------------------------
+
+    def log_for(self, file: SourceFile, start: int) -> CallLog | None:
+        """Where calls of the lambda at ``start`` are noted; None if they are not."""
+        return self.observations.log(file, start)
+
+    def parsed(self, path: str) -> ParsedFile:
+        """A file's tree.
+
+        Raises SyntaxFault if it is broken (but not in a tolerant session), EvalError if it is unreadable.
+        """
+        parsed = self.files.parse(path)
+        if not self.tolerant:
+            fault = syntax_fault(parsed)
+            if fault is not None:
+                raise fault
+        return parsed
+
+    def code_of(self, parsed: ParsedFile, scope: Scope | None = None) -> Code:
+        """The code of a file's outermost expression; ``scope`` holds names that are bound outside it."""
+        directory = os.path.dirname(parsed.file.path) or "/"
+        lowering = Lowering(self, parsed.file, directory)
+        top = Scope(None, {}) if scope is None else scope
+        return lowering.expr(parsed.source.root, 0, top)
+
+    def import_file(self, path: str) -> object:
+        """The forced value of the file at ``path`` (a directory means its ``default.nix``); read once per session."""
+        value = self.imported.get(path)
+        if value is None:
+            resolved = self.files.expression_file(path)
+            value = self.imported.get(resolved)
+            if value is None:
+                code = self.code_of(self.parsed(resolved))
+                value = Thunk(code, base_env())
+                self.imported[resolved] = value
+            self.imported[path] = value
+        if isinstance(value, Thunk):
+            return value.run()
+        return value
+
+    def import_scoped(self, names: Attrs, path: str) -> object:
+        """``scopedImport``: like :meth:`import_file` with ``names`` in front of the builtins, and not remembered."""
+        resolved = self.files.expression_file(path)
+        slots: dict[str, int] = {}
+        env = base_env()
+        for slot, name in enumerate(names.items, 1):
+            slots[name] = slot
+            env.append(names.items[name])
+        return self.code_of(self.parsed(resolved), Scope(None, slots)).eval(env)
+
+    def expression(self, text: str, directory: str, name: str = "«string»") -> object:
+        """The forced value of an expression given as text; relative paths start at ``directory``."""
+        from evaluator.syntax.parser import parse
+
+        parsed = ParsedFile(SourceFile(name, text), parse(text), (0, 0, 0))
+        fault = syntax_fault(parsed)
+        if fault is not None:
+            raise fault
+        lowering = Lowering(self, parsed.file, directory)
+        return lowering.expr(parsed.source.root, 0, Scope(None, {})).eval(base_env())
+
+    def home(self) -> str:
+        """The user's home directory, for ``~/`` paths."""
+        return os.path.expanduser("~")
+
+    def find_file(self, name: str) -> str:
+        """The path that ``<name>`` means. Raises EvalError (catchable, as in Nix) when the search path lacks it."""
+        for prefix, root in self.search_path:
+            if not prefix:
+                candidate = f"{root}/{name}"
+            elif name == prefix:
+                candidate = root
+            elif name.startswith(prefix + "/"):
+                candidate = root + name[len(prefix) :]
+            else:
+                continue
+            candidate = canonical(os.path.abspath(candidate))
+            if self.files.exists(candidate) or self.files.is_directory(candidate):
+                return candidate
+        raise NotOnSearchPath(f"file '{name}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
+
+    # --- the store -----------------------------------------------------------------------------
+
+    def store_path_of(self, path: str) -> str:
+        """The store path that a file or folder gets when it is copied to the store; nothing is written."""
+        stored = self._stored.get(path)
+        if stored is None:
+            if not self.files.exists(path):
+                raise EvalError(f"getting status of '{path}': No such file or directory")
+            name = path.rsplit("/", 1)[1]
+            stored = source_path(name, nar_sha256(path).hex())
+            self._stored[path] = stored
+        return stored
+
+    def need(self, context: frozenset[str]) -> None:
+        """Makes sure that the store paths of a string context are there. Raises :class:`Unrealised`."""
+        for element in sorted(context):
+            path = element
+            if element.startswith("!"):
+                path = element.split("!", 2)[2]
+            elif element.startswith("="):
+                path = element[1:]
+            if not os.path.lexists(path):
+                raise Unrealised(path)
+
+    def close(self) -> None:
+        """Breaks the cycles between session, builtins and code, so that memory goes back at once."""
+        self.observations.clear()
+        self.imported.clear()
+        self.globals.clear()
+
+
+class NotOnSearchPath(EvalError):
+    """``<name>`` names nothing; ``tryEval`` catches it, as in Nix."""
+
+    catchable = True
+
+
+def search_path_entries(entries: list[str]) -> list[tuple[str, str]]:
+    """``NAME=PATH`` and ``PATH`` entries (of ``-I`` or NIX_PATH) as pairs; the name may be empty."""
+    pairs: list[tuple[str, str]] = []
+    for entry in entries:
+        if not entry:
+            continue
+        name, equals, path = entry.partition("=")
+        pairs.append((name, path) if equals else ("", entry))
+    return pairs
+
+
+def is_store_path(path: str) -> bool:
+    """Whether a path lies in the Nix store."""
+    return path.startswith(STORE_DIR + "/")
+
+
+def builtin_documentation(value: object) -> str:
+    """The Markdown that belongs to a built-in function, empty for everything else."""
+    return value.doc if isinstance(value, Primop) else ""
