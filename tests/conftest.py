@@ -23,7 +23,7 @@ def find_nixpkgs() -> Path | None:
     named = [value for name, _, value in entries if name == "nixpkgs"]
     for candidate in [os.environ.get("NIXPKGS", ""), *named]:
         path = Path(candidate)
-        if candidate and (path / "pkgs" / "top-level" / "all-packages.nix").is_file() and (path / "nixos").is_dir():
+        if candidate and (path / "pkgs" / "applications").is_dir() and (path / "lib").is_dir():
             return path.resolve()
     return None
 

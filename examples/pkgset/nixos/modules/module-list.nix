@@ -1,0 +1,9 @@
+[
+  ./config/users.nix
+  ./misc/assertions.nix
+  ./misc/nixpkgs.nix
+  ./services/greeter.nix
+  ./system/environment.nix
+  ./system/systemd.nix
+  ./system/toplevel.nix
+]

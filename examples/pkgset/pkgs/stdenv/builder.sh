@@ -1,0 +1,3 @@
+# What every builder runs.
+. "${stdenv:-$setup}/setup"
+if [ -n "${buildCommand:-}" ]; then eval "$buildCommand"; else genericBuild; fi

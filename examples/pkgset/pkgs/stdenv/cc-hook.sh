@@ -1,0 +1,2 @@
+# Tells builds which compiler there is.
+export CC=cc CXX=c++

@@ -1,0 +1,2 @@
+# Unpacks the tools that everything starts from.
+"$tarball" x "$out"

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "turned to ${1:-11}"
