@@ -129,20 +129,21 @@ which is in step again after it."
   :type 'natnum
   :safe #'natnump)
 
-(defun tvix-nix--matching-let (limit)
-  "Return the indentation of the line of the let that an in at point closes.
-Do not look before LIMIT; nil when there is none."
+(defun tvix-nix--back-to (opener closer limit)
+  "Go back to the word OPENER which the word CLOSER at point belongs to.
+Step over the pairs between them, do not go before LIMIT, and tell whether
+OPENER is there.  Both are regular expressions."
   (let ((depth 1))
     (condition-case nil
         (while (and (> depth 0) (> (point) limit))
           (forward-sexp -1)
-          (cond ((looking-at-p "\\_<in\\_>") (setq depth (1+ depth)))
-                ((looking-at-p "\\_<let\\_>") (setq depth (1- depth)))))
+          (cond ((looking-at-p closer) (setq depth (1+ depth)))
+                ((looking-at-p opener) (setq depth (1- depth)))))
       (scan-error nil))
-    (and (= depth 0) (current-indentation))))
+    (= depth 0)))
 
 (defun tvix-nix--binding-indentation (limit)
-  "Return the indentation of the line where the binding before point starts.
+  "Return the indentation of the first line of the binding before point.
 Point is behind its semicolon.  Do not look before LIMIT."
   (let ((start (1- (point))))
     (goto-char start)
@@ -151,9 +152,11 @@ Point is behind its semicolon.  Do not look before LIMIT."
                  (forward-comment (- (point)))
                  (and (> (point) limit)
                       (not (eq (char-before) ?\;))
-                      (not (looking-back "\\_<\\(?:let\\|in\\)" (- (point) 3)))))
+                      (not (looking-back "\\_<let" (- (point) 3)))))
           (skip-syntax-backward "." limit)
           (forward-sexp -1)
+          (when (looking-at-p "in\\_>")
+            (tvix-nix--back-to "let\\_>" "in\\_>" limit))
           (setq start (point)))
       (scan-error nil))
     (goto-char start)
@@ -176,7 +179,13 @@ Nil inside strings and comments, where it is the author's."
        ((and bracket (looking-at-p "\\s)"))
         (- inner tvix-nix-indent-offset))
        ((looking-at-p "in\\_>")
-        (or (tvix-nix--matching-let limit) inner))
+        (if (tvix-nix--back-to "let\\_>" "in\\_>" limit)
+            (current-indentation)
+          inner))
+       ((looking-at-p "\\(?:then\\|else\\)\\_>")
+        (if (tvix-nix--back-to "if\\_>" "else\\_>" limit)
+            (current-indentation)
+          inner))
        (t
         (forward-comment (- (point)))
         (cond
