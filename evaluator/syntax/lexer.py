@@ -13,6 +13,9 @@ the rest of the file was meant to end, and flags the token that starts the attri
 path before each ``=`` with :data:`~evaluator.syntax.tokens.BINDING`.
 """
 
+# Chains of == compare small integers without building a tuple first.
+# ruff: noqa: SIM109
+
 from __future__ import annotations
 
 import re
@@ -80,7 +83,10 @@ if TYPE_CHECKING:
 
 
 def _members(characters: str) -> bytes:
-    return bytes(1 if chr(code) in characters else 0 for code in range(256))
+    table = bytearray(256)
+    for character in characters:
+        table[ord(character)] = 1
+    return bytes(table)
 
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -270,7 +276,7 @@ class Lexer:
             if shown == "\ufeff":
                 message = "byte order mark: Nix does not accept it"
             else:
-                message = f"invalid character {ascii(shown[:20])}"
+                message = f"invalid character {shown[:20]!a}"
             self.report("invalid-character", message, i, j)
         self.add(BAD, i, j)
         return j

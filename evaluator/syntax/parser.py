@@ -11,6 +11,9 @@ Indentation decides which of several braces is the missing one. What fits
 nowhere is reported and skipped.
 """
 
+# Chains of == compare small integers without building a tuple first.
+# ruff: noqa: SIM109
+
 from __future__ import annotations
 
 import sys
@@ -125,7 +128,7 @@ _FLOAT_MIN: Final = 2.2250738585072014e-308
 _INFINITY: Final = float("inf")
 
 
-class GiveUp(Exception):  # noqa: N818  it is how the strict reading ends, no error of the caller's
+class GiveUp(Exception):
     """The strict reading has met its first fault."""
 
 
@@ -151,6 +154,8 @@ class Parser:
         self.open_lets: i64 = 0
         self.open_ifs: i64 = 0
         self.stopped: bool = False
+        # Where the last hole or unclosed construct ends: always at the start of a token.
+        self.hole_end: int = -1
 
     # Tokens.
 
@@ -167,6 +172,12 @@ class Parser:
         if self.i == 0:
             return self.begin
         return self.ends[self.i - 1]
+
+    def reached(self) -> int:
+        """Where a construct that ends before the current token ends (absolute), a hole at its end included."""
+        if self.hole_end == self.here():
+            return self.hole_end
+        return self.previous_end()
 
     def newline_before(self) -> bool:
         """Whether the current token starts a line of its own."""
@@ -212,6 +223,7 @@ class Parser:
 
     def missing(self) -> Missing:
         """A hole up to the current token."""
+        self.hole_end = self.here()
         return Missing(self.previous_end() - self.base, self.here() - self.base)
 
     def missing_expression(self) -> Expr:
@@ -279,7 +291,9 @@ class Parser:
                     opener + 1,
                 )
             )
-        return end
+        # What is not closed reaches up to what stopped it, so that a cursor after its last item is inside.
+        self.hole_end = self.here()
+        return self.hole_end
 
     # Expressions.
 
@@ -373,12 +387,11 @@ class Parser:
             else:
                 right = self.parse_op(RIGHT_PRECEDENCE[kind])
                 left = Binary(left.start, right.end, SPELLING[kind], op_start - self.base, left, right)
-                if precedence == 5 or precedence == 6:
-                    if PRECEDENCE[self.kind] == precedence:
-                        self.fail_here(
-                            "non-associative",
-                            f"{spell(self.kind)} cannot follow {spell(kind)} without parentheses",
-                        )
+                if (precedence == 5 or precedence == 6) and PRECEDENCE[self.kind] == precedence:
+                    self.fail_here(
+                        "non-associative",
+                        f"{spell(self.kind)} cannot follow {spell(kind)} without parentheses",
+                    )
             precedence = PRECEDENCE[self.kind]
         self.depth = outer
         return left
@@ -660,25 +673,23 @@ class Parser:
     def parse_attrpath(self) -> AttrPath:
         """``a."b".${c}``, the first step being due here."""
         steps: list[Node] = []
-        step = self.parse_step(False)
+        step = self.parse_step()
         steps.append(step)
         while self.kind == DOT:
             self.advance()
-            step = self.parse_step(True)
+            step = self.parse_step()
             steps.append(step)
         return AttrPath(steps[0].start, step.end, steps)
 
-    def parse_step(self, after_dot: bool) -> Node:
+    def parse_step(self) -> Node:
         """One step of an attribute path."""
         kind = self.kind & (BINDING - 1)
         start = self.starts[self.i]
         end = self.ends[self.i]
         base = self.base
-        if self.recover and kind != EOF and (after_dot or self.kind >= BINDING) and self.i > 0:
-            # "x." does not go on in the next line when that line starts a binding of its own.
-            if self.kinds[self.i - 1] in (DOT, QUESTION) and self.newline_before():
-                self.fail_missing("missing-name", "expected an attribute name", "")
-                return self.missing()
+        if self.recover and self.is_dangling():
+            self.fail_missing("missing-name", "expected an attribute name", "")
+            return self.missing()
         if kind == ID or kind == OR:
             self.advance()
             return Name(start - base, end - base, self.text[start:end])
@@ -708,6 +719,13 @@ class Parser:
             return Name(start - base, end - base, word)
         self.fail_missing("missing-name", f"expected an attribute name, found {spell(self.kind)}", "")
         return self.missing()
+
+    def is_dangling(self) -> bool:
+        """Whether a ``.`` or ``?`` ends its line: in broken text the path does not go on in the next one."""
+        if self.i == 0:
+            return False
+        before = self.kinds[self.i - 1]
+        return (before == DOT or before == QUESTION) and self.newline_before()
 
     def is_keyword(self, kind: int) -> bool:
         return kind == REC or kind == LET or IF <= kind <= INHERIT
@@ -915,7 +933,8 @@ class Parser:
             self.advance()
             return end
         self.fail_missing("missing-semicolon", "expected `;`", ";")
-        return self.previous_end()
+        self.hole_end = self.here()
+        return self.hole_end
 
     def parse_inherit(self) -> Binding:
         """``inherit a b;`` and ``inherit (source) a b;``"""
@@ -940,7 +959,7 @@ class Parser:
                 names.append(Name(begin - start, end - start, self.text[begin:end]))
                 self.advance()
             elif kind == STRING or kind == STR_OPEN or kind == DOLLAR:
-                names.append(self.inherited_name(self.parse_step(False)))
+                names.append(self.inherited_name(self.parse_step()))
             elif self.recover and (kind == DOT or kind == COMMA):
                 self.fail_here(
                     "unexpected-token", f"unexpected {spell(kind)}: `inherit` takes plain names side by side"

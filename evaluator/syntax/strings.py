@@ -6,15 +6,19 @@ functions read them when somebody needs the value.
 
 from __future__ import annotations
 
+from typing import Final
+
 from evaluator.syntax.tree import Interpolation, Node, Paren, Path, Str, Text
+
+_NO_LINE: Final = 1_000_000
 
 
 class StringPart:
     """One piece of a string: literal ``text``, or ``interpolation`` when that is not None."""
 
     def __init__(self, text: str, interpolation: Interpolation | None) -> None:
-        self.text = text
-        self.interpolation = interpolation
+        self.text: Final = text
+        self.interpolation: Final = interpolation
 
 
 def is_static(node: Node) -> bool:
@@ -25,7 +29,7 @@ def is_static(node: Node) -> bool:
             inner = inner.inner
         return isinstance(inner, Str) and is_static(inner)
     if isinstance(node, Str):
-        for part in node.parts:
+        for part in node.parts:  # noqa: SIM110  all() would make a generator here
             if isinstance(part, Interpolation):
                 return False
         return True
@@ -113,9 +117,9 @@ class _Piece:
     """A lexical piece of a ``''`` string: only plain text takes part in indentation."""
 
     def __init__(self, text: str, plain: bool, interpolation: Interpolation | None) -> None:
-        self.text = text
-        self.plain = plain
-        self.interpolation = interpolation
+        self.text: Final = text
+        self.plain: Final = plain
+        self.interpolation: Final = interpolation
 
 
 def _pieces(source: str, node: Str, base: int) -> list[_Piece]:
@@ -145,112 +149,134 @@ def _without_first_line(raw: str) -> str:
 
 
 def _split_escapes(raw: str, result: list[_Piece]) -> None:
+    """Cut raw text at its escapes; ``''`` occurs in it only as the start of one."""
     start = 0
-    i = 0
     size = len(raw)
     while True:
-        # A "$" and a single "'" are pieces of their own to C++ Nix; as plain text the outcome is the same.
-        i = raw.find("''", i)
+        i = raw.find("''", start)
         if i < 0:
             break
-        if _is_dollar_quote(raw, i, start):
-            i += 1
-            continue
         if i > start:
             result.append(_Piece(raw[start:i], True, None))
         following = raw[i + 2] if i + 2 < size else ""
+        start = i + 3
         if following == "'":
             result.append(_Piece("''", False, None))
-            i += 3
         elif following == "$":
             result.append(_Piece("$", False, None))
-            i += 3
         else:
             result.append(_Piece(unescape(raw[i + 2 : i + 4]), False, None))
-            i += 4
-        start = i
+            start = i + 4
     if start < size:
         result.append(_Piece(raw[start:], True, None))
 
 
-def _is_dollar_quote(raw: str, i: int, start: int) -> bool:
-    return False
-
-
-def _indented(source: str, node: Str, base: int) -> list[StringPart]:
-    """Strip the smallest indentation of all lines, as ``stripIndentation`` of C++ Nix."""
-    pieces = _pieces(source, node, base)
-    minimum = 1_000_000
+def _smallest_indentation(pieces: list[_Piece]) -> int:
+    """The fewest spaces that a line starts with, lines of nothing but spaces aside."""
+    smallest = _NO_LINE
     at_start = True
     current = 0
     for piece in pieces:
+        text = piece.text
         if not piece.plain:
-            # Anything but plain text ends the indentation of its line.
+            # An escape or interpolation ends the indentation of its line.
             if at_start:
                 at_start = False
-                if current < minimum:
-                    minimum = current
+                smallest = min(smallest, current)
             continue
-        for character in piece.text:
+        i = 0
+        size = len(text)
+        while i < size:
             if at_start:
-                if character == " ":
-                    current += 1
-                elif character == "\n":
+                begin = i
+                while i < size and text[i] == " ":
+                    i += 1
+                current += i - begin
+                if i == size:
+                    break
+                if text[i] == "\n":
                     current = 0
                 else:
                     at_start = False
-                    if current < minimum:
-                        minimum = current
-            elif character == "\n":
+                    smallest = min(smallest, current)
+                i += 1
+            else:
+                i = text.find("\n", i)
+                if i < 0:
+                    break
                 at_start = True
                 current = 0
+                i += 1
+    return smallest
+
+
+class _Stripper:
+    """Takes the indentation away; knows across pieces whether a line is just starting."""
+
+    def __init__(self, indentation: int) -> None:
+        self.indentation: Final = indentation
+        self.at_start: bool = True
+        self.dropped: int = 0
+
+    def restart(self) -> None:
+        """An interpolation stands here."""
+        self.at_start = False
+        self.dropped = 0
+
+    def strip(self, text: str) -> str:
+        out: list[str] = []
+        i = 0
+        size = len(text)
+        while i < size:
+            begin = i
+            if self.at_start:
+                while i < size and text[i] == " ":
+                    i += 1
+                room = self.indentation - self.dropped
+                self.dropped += i - begin
+                if room < 0:
+                    room = 0
+                if i - begin > room:
+                    out.append(text[begin + room : i])
+                if i == size:
+                    break
+                self.dropped = 0
+                out.append(text[i])
+                self.at_start = text[i] == "\n"
+                i += 1
+            else:
+                i = text.find("\n", i) + 1
+                if i == 0:
+                    out.append(text[begin:])
+                    break
+                out.append(text[begin:i])
+                self.at_start = True
+        return "".join(out)
+
+
+def _indented(source: str, node: Str, base: int) -> list[StringPart]:
+    """Strip the smallest indentation of all lines, exactly as C++ Nix."""
+    pieces = _pieces(source, node, base)
+    stripper = _Stripper(_smallest_indentation(pieces))
     result: list[StringPart] = []
-    buffer: list[str] = []
-    at_start = True
-    dropped = 0
+    literal = ""
     last = len(pieces) - 1
     for index, piece in enumerate(pieces):
         if piece.interpolation is not None:
-            at_start = False
-            dropped = 0
-            literal = "".join(buffer)
+            stripper.restart()
             if literal:
                 result.append(StringPart(literal, None))
-            buffer = []
+                literal = ""
             result.append(StringPart("", piece.interpolation))
             continue
-        if not piece.plain:
-            at_start = False
-            dropped = 0
-            buffer.append(piece.text)
-            continue
-        out: list[str] = []
-        for character in piece.text:
-            if at_start:
-                if character == " ":
-                    if dropped >= minimum:
-                        out.append(character)
-                    dropped += 1
-                elif character == "\n":
-                    dropped = 0
-                    out.append(character)
-                else:
-                    at_start = False
-                    dropped = 0
-                    out.append(character)
-            else:
-                out.append(character)
-                if character == "\n":
-                    at_start = True
-                    dropped = 0
-        literal = "".join(out)
+        # Escapes go through the same mill: a newline written as an escape starts a line here, though not above.
+        text = stripper.strip(piece.text)
         if index == last:
-            # A last line of nothing but blanks is not part of the string.
-            newline = literal.rfind("\n")
-            if newline >= 0 and literal[newline + 1 :].strip(" ") == "":
-                literal = literal[: newline + 1]
-        buffer.append(literal)
-    literal = "".join(buffer)
+            # A last line of nothing but spaces is no part of the string.
+            newline = text.rfind("\n")
+            if newline >= 0 and text[newline + 1 :].strip(" ") == "":
+                text = text[: newline + 1]
+        literal += text
     if literal:
         result.append(StringPart(literal, None))
     return result
