@@ -26,17 +26,21 @@ ALIKE: Final = 5
 
 
 def best(
-    candidates: Sequence[T], name: Callable[[T], str], typed: str, at_most: int = AT_MOST
+    candidates: Sequence[T],
+    name: Callable[[T], str],
+    typed: str,
+    at_most: int = AT_MOST,
+    group: Callable[[T], int] = lambda _: 0,
 ) -> tuple[list[tuple[T, int]], bool]:
     """The candidates that fit ``typed``, best first, each with how well (:data:`EXACT` … :data:`ALIKE`).
 
-    The second part of the answer tells whether some were left out. Of equals the shorter name comes first, then
-    the earlier candidate; with nothing typed yet the order is kept.
+    The second part of the answer tells whether some were left out. Of those that fit equally well the lower ``group``
+    comes first, then the shorter name, then the earlier candidate. With nothing typed yet the order is kept.
     """
     if not typed:
         return [(candidate, PREFIX) for candidate in candidates[:at_most]], len(candidates) > at_most
     folded = typed.casefold()
-    fitting: list[tuple[int, int, int]] = []
+    fitting: list[tuple[int, int, int, int]] = []
     rest: list[int] = []
     for index, candidate in enumerate(candidates):
         text = name(candidate)
@@ -44,11 +48,11 @@ def best(
         if fit is None:
             rest.append(index)
         else:
-            fitting.append((fit, len(text), index))
+            fitting.append((fit, group(candidate), len(text), index))
     if not fitting and len(typed) >= _SHORTEST_TYPO:
         fitting = _alike([name(candidates[index]) for index in rest], rest, folded, at_most)
     fitting.sort()
-    return [(candidates[index], fit) for fit, _, index in fitting[:at_most]], len(fitting) > at_most
+    return [(candidates[index], fit) for fit, _, _, index in fitting[:at_most]], len(fitting) > at_most
 
 
 def _fit(text: str, typed: str, folded: str) -> int | None:
@@ -67,10 +71,10 @@ def _fit(text: str, typed: str, folded: str) -> int | None:
     return SCATTERED
 
 
-def _alike(names: Sequence[str], indices: Sequence[int], folded: str, at_most: int) -> list[tuple[int, int, int]]:
+def _alike(names: Sequence[str], indices: Sequence[int], folded: str, at_most: int) -> list[tuple[int, int, int, int]]:
     from rapidfuzz import fuzz, process  # 30 ms to import, and most completions need no guessing
 
     found = process.extract(
         folded, names, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=_ALIKE, limit=at_most
     )
-    return [(ALIKE, round(100 - score), indices[position]) for _, score, position in found]
+    return [(ALIKE, round(100 - score), 0, indices[position]) for _, score, position in found]

@@ -10,12 +10,16 @@ from lsp.ide.values import Values
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One version of one document, and where to ask for values in it."""
+    """One version of one document, and where to ask for values in it.
+
+    ``roots`` are the folders that paths are shown relative to (the workspace's, nixpkgs).
+    """
 
     path: str
     source: Source
     version: int
     values: Values
+    roots: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
