@@ -34,26 +34,35 @@ from evaluator.syntax.tree import (
 
 
 def chain_at(source: Source, offset: int) -> list[Link]:
-    """From the root to the innermost node whose range holds ``offset``.
+    """From the root to the innermost node that holds ``offset`` or, where none does, ends there.
 
-    At a border between two nodes the one that begins there wins; a node that only ends there is taken
-    when nothing else holds the offset, so that a cursor behind the last character is still inside.
+    Of two neighbours the one that begins at the offset wins. So a cursor behind the last character typed is inside
+    what it typed.
     """
     chain = [Link(source.root, 0)]
-    while True:
-        link = chain[-1]
-        base = link.inner
-        best: Node | None = None
-        for child in children(link.node):
-            start, end = base + child.start, base + child.end
-            if start <= offset < end:
-                best = child
-                break
-            if offset == end and (best is None or best.end < child.end or start == end):
-                best = child
-        if best is None:
-            return chain
-        chain.append(Link(best, base))
+    while (best := _child(chain[-1], offset, touching=True)) is not None:
+        chain.append(best)
+    return chain
+
+
+def chain_over(source: Source, offset: int) -> list[Link]:
+    """From the root to the innermost node that the character at ``offset`` is part of."""
+    chain = [Link(source.root, 0)]
+    while (best := _child(chain[-1], offset, touching=False)) is not None:
+        chain.append(best)
+    return chain
+
+
+def _child(link: Link, offset: int, *, touching: bool) -> Link | None:
+    base = link.inner
+    best: Node | None = None
+    for child in children(link.node):
+        start, end = base + child.start, base + child.end
+        if start <= offset < end:
+            return Link(child, base)
+        if touching and offset == end:
+            best = child
+    return Link(best, base) if best is not None else None
 
 
 def children(node: Node) -> Iterator[Node]:

@@ -56,7 +56,7 @@ async def _bound(snapshot: Snapshot, subject: Subject, bounds: list[Bound]) -> l
     own = [static.place_of(snapshot, bound) for bound in bounds]
     if first.kind == names.FORMAL:
         # On the formal itself there is nothing else to tell; a use of an inner function's formal leads to the formal.
-        if subject.kind == FORMAL or static.is_outermost(snapshot, first):
+        if subject.kind == FORMAL or static.is_supplied(snapshot, first):
             return await _evaluated(snapshot, subject.target, through=True) or own
         return own
     if first.kind == names.INHERITED and isinstance(first.holder.node, Inherit):

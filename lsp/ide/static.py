@@ -5,15 +5,19 @@ These are the answers where nothing is evaluated: untrusted workspaces, a budget
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from evaluator import names
 from evaluator.names import Bound, Link, Resolution
 from evaluator.syntax.tree import (
+    Assert,
     AttrBinding,
     Expr,
     Inherit,
     Lambda,
+    Let,
+    Paren,
     With,
 )
 from lsp.ide import literals
@@ -35,12 +39,17 @@ def resolution(snapshot: Snapshot, subject: Subject) -> Resolution | None:
     return None
 
 
-def is_outermost(snapshot: Snapshot, bound: Bound) -> bool:
-    """Whether a formal belongs to the function that the file is, rather than to one inside of it."""
-    for link in chain_at(snapshot.source, bound.start):
-        if link.node is bound.owner.node:
+def is_supplied(snapshot: Snapshot, bound: Bound) -> bool:
+    """Whether an argument belongs to the function that the file is, so that its value comes from outside."""
+    chain = chain_at(snapshot.source, bound.start)
+    for link, below in pairwise(chain):
+        node = link.node
+        if node is bound.owner.node:
             return True
-        if isinstance(link.node, Lambda):
+        if isinstance(node, Lambda | Let | With | Assert):
+            if below.node is not node.body:
+                return False
+        elif not isinstance(node, Paren):
             return False
     return False
 

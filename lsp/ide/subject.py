@@ -28,7 +28,7 @@ from evaluator.syntax.tree import (
     Text,
     Var,
 )
-from lsp.ide.chain import chain_at
+from lsp.ide.chain import chain_over
 from lsp.ide.types import Snapshot
 
 # What a subject is.
@@ -63,10 +63,10 @@ class Subject:
 
 def subject_at(snapshot: Snapshot, offset: int) -> Subject | None:
     """What stands at ``offset``; a name that ends there counts too. None in blanks, comments and plain strings."""
-    chain = chain_at(snapshot.source, offset)
+    chain = chain_over(snapshot.source, offset)
     found = _subject(snapshot, chain, offset)
     if found is None and offset > 0:
-        chain = chain_at(snapshot.source, offset - 1)
+        chain = chain_over(snapshot.source, offset - 1)
         before = _subject(snapshot, chain, offset - 1)
         if before is not None and before.end == offset and before.kind not in (STRING, OPERATOR):
             return before
