@@ -1,7 +1,7 @@
 """Static names: who binds what, read off the syntax tree alone.
 
-A *chain* is the way from the root to a node: :class:`Link` s, outermost first, each a node with the
-absolute offset of its anchor. All offsets that come out of here are absolute code points.
+A *chain* is the way from the root to a node, outermost first (``Cursor.places`` of :mod:`evaluator.syntax.cursor`).
+All offsets that come out of here are absolute code points.
 
 What binds (Nix manual, "Syntax and semantics"): ``let``, ``rec { }``, ``let { }`` and function arguments. Builtins
 lie outside of all of them, and a ``with`` gives a name only when nothing else binds it, the innermost first. The
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from evaluator.syntax import strings
+from evaluator.syntax.cursor import Place, child_base
 from evaluator.syntax.tree import (
     AttrBinding,
     AttrSet,
@@ -74,32 +75,6 @@ GLOBALS: Final = frozenset(
 
 
 @final
-class Link:
-    """A node on the way to another one, and the absolute offset of its anchor."""
-
-    def __init__(self, node: Node, base: int) -> None:
-        self.node: Final = node
-        self.base: Final = base
-
-    @property
-    def start(self) -> int:
-        """Where the node begins."""
-        return self.base + self.node.start
-
-    @property
-    def end(self) -> int:
-        """Where the node ends."""
-        return self.base + self.node.end
-
-    @property
-    def inner(self) -> int:
-        """The anchor of what lies in the node: a binding is the anchor of its own contents."""
-        if isinstance(self.node, Binding):
-            return self.base + self.node.start
-        return self.base
-
-
-@final
 class Bound:
     """One place that binds a name: ``[start, end)`` is the name there.
 
@@ -109,7 +84,7 @@ class Bound:
     depth 2; else 1).
     """
 
-    def __init__(self, name: str, kind: str, start: int, end: int, holder: Link, owner: Link, depth: int) -> None:
+    def __init__(self, name: str, kind: str, start: int, end: int, holder: Place, owner: Place, depth: int) -> None:
         self.name: Final = name
         self.kind: Final = kind
         self.start: Final = start
@@ -123,7 +98,7 @@ class Bound:
 class Scope:
     """A construct that binds names for what lies in it; a ``with`` is one that does not say which."""
 
-    def __init__(self, owner: Link, text: str) -> None:
+    def __init__(self, owner: Place, text: str) -> None:
         self.owner: Final = owner
         self._text: Final = text
         self._names: dict[str, list[Bound]] | None = None
@@ -153,13 +128,13 @@ class Resolution:
     innermost that does), or :data:`UNDEFINED`.
     """
 
-    def __init__(self, kind: str, bounds: list[Bound], withs: list[Link]) -> None:
+    def __init__(self, kind: str, bounds: list[Bound], withs: list[Place]) -> None:
         self.kind: Final = kind
         self.bounds: Final = bounds
         self.withs: Final = withs
 
 
-def scopes(chain: Sequence[Link], text: str) -> list[Scope]:
+def scopes(chain: Sequence[Place], text: str) -> list[Scope]:
     """The scopes in which the last node of the chain looks its names up, innermost first."""
     found: list[Scope] = []
     for index in range(len(chain) - 1):
@@ -183,7 +158,7 @@ def scopes(chain: Sequence[Link], text: str) -> list[Scope]:
 
 def resolve(name: str, inside: Sequence[Scope]) -> Resolution:
     """What ``name`` means in these scopes (innermost first)."""
-    withs: list[Link] = []
+    withs: list[Place] = []
     for scope in inside:
         if scope.is_with:
             withs.append(scope.owner)
@@ -206,7 +181,7 @@ def visible(inside: Sequence[Scope]) -> dict[str, Bound]:
     return found
 
 
-def bound_at(chain: Sequence[Link], text: str) -> list[Bound]:
+def bound_at(chain: Sequence[Place], text: str) -> list[Bound]:
     """The places that bind the name which the last node of the chain *is*; empty when that node binds none.
 
     A formal's name, an argument, an ``@`` name, the first step of an attribute path in a ``let`` or recursive set, a
@@ -255,23 +230,23 @@ def _is_recursive(node: Node) -> bool:
     return isinstance(node, LegacyLet)
 
 
-def _names_of(owner: Link, text: str) -> dict[str, list[Bound]]:
+def _names_of(owner: Place, text: str) -> dict[str, list[Bound]]:
     node = owner.node
     names: dict[str, list[Bound]] = {}
     if isinstance(node, Lambda):
         formals = node.formals
         name = node.name
-        base = owner.inner
+        base = owner.base
         if formals is not None:
             for formal in formals.formals:
-                _add(names, formal.name, FORMAL, base, Link(formal, base), owner)
+                _add(names, formal.name, FORMAL, base, Place(formal, base), owner)
         if name is not None:
             _add(names, name, ARGUMENT if formals is None else AT, base, owner, owner)
         return names
     kind = LET if isinstance(node, Let) else REC
     for binding in bindings_of(node):
-        holder = Link(binding, owner.inner)
-        base = holder.inner
+        holder = Place(binding, owner.base)
+        base = child_base(holder.node, holder.base)
         if isinstance(binding, AttrBinding):
             steps = binding.path.steps
             if steps:
@@ -289,7 +264,7 @@ def _names_of(owner: Link, text: str) -> dict[str, list[Bound]]:
     return names
 
 
-def _add(names: dict[str, list[Bound]], name: Name, kind: str, base: int, holder: Link, owner: Link) -> None:
+def _add(names: dict[str, list[Bound]], name: Name, kind: str, base: int, holder: Place, owner: Place) -> None:
     if name.name:
         bound = Bound(name.name, kind, base + name.start, base + name.end, holder, owner, 1)
         names.setdefault(name.name, []).append(bound)
@@ -302,7 +277,7 @@ def value_of(bound: Bound) -> tuple[Expr, int] | None:
     """
     holder = bound.holder.node
     if isinstance(holder, AttrBinding) and bound.depth == 1:
-        return holder.value, bound.holder.inner
+        return holder.value, child_base(bound.holder.node, bound.holder.base)
     if isinstance(holder, Formal) and holder.default is not None:
-        return holder.default, bound.holder.inner
+        return holder.default, bound.holder.base
     return None

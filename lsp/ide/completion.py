@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from evaluator import names
-from evaluator.names import Link
 from evaluator.service.protocol import Answer, Member, Target
+from evaluator.syntax.comments import comment_at
+from evaluator.syntax.cursor import Place, child_base, path_at
 from evaluator.syntax.tree import (
     AttrBinding,
     AttrPath,
@@ -38,7 +39,6 @@ from evaluator.syntax.tree import (
     Uri,
 )
 from lsp.ide import literals, rank, static
-from lsp.ide.chain import chain_at
 from lsp.ide.subject import selection_target
 from lsp.ide.types import Completion, Item, Snapshot
 
@@ -69,10 +69,10 @@ class _Word:
 
 async def completion(snapshot: Snapshot, offset: int) -> Completion | None:
     """What could stand at ``offset``; None where nothing can be completed (comments, strings, numbers)."""
-    if _in_comment(snapshot, offset):
+    if comment_at(snapshot.source, offset) is not None:
         return None
     word = _word(snapshot.text, offset)
-    chain = chain_at(snapshot.source, word.start)
+    chain = path_at(snapshot.source, word.start).places
     for index in range(len(chain) - 1, -1, -1):
         node = chain[index].node
         if isinstance(node, Missing | Name) and index > 0:
@@ -96,10 +96,10 @@ async def completion(snapshot: Snapshot, offset: int) -> Completion | None:
 # --- the contexts --------------------------------------------------------------------------------
 
 
-async def _in_path(snapshot: Snapshot, chain: Sequence[Link], path: AttrPath, word: _Word) -> Completion | None:
+async def _in_path(snapshot: Snapshot, chain: Sequence[Place], path: AttrPath, word: _Word) -> Completion | None:
     """In the attribute path of a select, a ``?`` or a binding; ``chain`` ends with what the path belongs to."""
     holder = chain[-1]
-    base = holder.inner
+    base = child_base(holder.node, holder.base)
     index = sum(
         1
         for step in path.steps
@@ -129,8 +129,8 @@ async def _members(
     return _ranked(items, word, unsure=answer.state != "value")
 
 
-async def _in_inherit(snapshot: Snapshot, chain: Sequence[Link], node: Inherit, word: _Word) -> Completion:
-    base = chain[-1].inner
+async def _in_inherit(snapshot: Snapshot, chain: Sequence[Place], node: Inherit, word: _Word) -> Completion:
+    base = child_base(chain[-1].node, chain[-1].base)
     taken = frozenset(
         name
         for step in node.names
@@ -140,15 +140,15 @@ async def _in_inherit(snapshot: Snapshot, chain: Sequence[Link], node: Inherit, 
         target = Target(snapshot.path, base + node.source.start, base + node.source.end)
         return await _members(snapshot, target, node.source, base, word, taken)
     # `inherit x` looks x up outside: the chain as a name in the inherit would have it.
-    items, answer = await _in_scope(snapshot, [*chain, Link(Name(0, 0, ""), base)], word)
+    items, answer = await _in_scope(snapshot, [*chain, Place(Name(0, 0, ""), base)], word)
     return _ranked([item for item in items if item.label not in taken], word, unsure=not _is_sure(answer))
 
 
-async def _among_formals(snapshot: Snapshot, chain: Sequence[Link], word: _Word) -> Completion:
+async def _among_formals(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
     formals = next((link for link in reversed(chain) if isinstance(link.node, Formals)), None)
     taken: set[str] = set()
     if formals is not None and isinstance(formals.node, Formals):
-        taken = {formal.name.name for formal in formals.node.formals if formals.inner + formal.name.start != word.start}
+        taken = {formal.name.name for formal in formals.node.formals if formals.base + formal.name.start != word.start}
     return await _arguments(snapshot, word, taken, [])
 
 
@@ -159,19 +159,19 @@ async def _arguments(snapshot: Snapshot, word: _Word, taken: Iterable[str], othe
     return _ranked(others + [item for item in items if item.label], word, unsure=not _is_sure(answer))
 
 
-async def _beside_bindings(snapshot: Snapshot, chain: Sequence[Link], word: _Word) -> Completion:
+async def _beside_bindings(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
     """In a set or ``let``, but in none of its bindings: a new one begins here, or one goes on that lacks its `;`."""
     link = chain[-1]
-    before = [binding for binding in names.bindings_of(link.node) if link.inner + binding.end <= word.start]
-    if not before or snapshot.text[link.inner + before[-1].end - 1] == ";":
+    before = [binding for binding in names.bindings_of(link.node) if link.base + binding.end <= word.start]
+    if not before or snapshot.text[link.base + before[-1].end - 1] == ";":
         return await _binding(snapshot, chain, word)
-    last = Link(before[-1], link.inner)
+    last = Place(before[-1], link.base)
     if isinstance(last.node, Inherit):
         return await _in_inherit(snapshot, [*chain, last], last.node, word)
     return await _expression(snapshot, [*chain, last], word)
 
 
-async def _binding(snapshot: Snapshot, chain: Sequence[Link], word: _Word) -> Completion:
+async def _binding(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
     """Where a binding begins. A set that is the whole file may be formals that are just being typed."""
     keywords = [Item("inherit", "keyword", order=_KEYWORD)]
     node = chain[-1].node
@@ -182,13 +182,13 @@ async def _binding(snapshot: Snapshot, chain: Sequence[Link], word: _Word) -> Co
     return _ranked(keywords, word, unsure=False)
 
 
-async def _expression(snapshot: Snapshot, chain: Sequence[Link], word: _Word) -> Completion:
+async def _expression(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
     items, answer = await _in_scope(snapshot, chain, word)
     items += [Item(name, "keyword", order=_KEYWORD) for name in _KEYWORDS]
     return _ranked(items, word, unsure=not _is_sure(answer))
 
 
-async def _in_scope(snapshot: Snapshot, chain: Sequence[Link], word: _Word) -> tuple[list[Item], Answer | None]:
+async def _in_scope(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> tuple[list[Item], Answer | None]:
     """The names that an expression at the end of the chain sees, nearest first."""
     inside = names.scopes(chain, snapshot.text)
     lexical = names.visible(inside)
@@ -264,15 +264,6 @@ def _word(text: str, offset: int) -> _Word:
     return _Word(start, end, text[start:offset])
 
 
-def _in_comment(snapshot: Snapshot, offset: int) -> bool:
-    for start, end in snapshot.source.comments:
-        if start >= offset:
-            return False
-        if offset < end or (offset == end and snapshot.text.startswith("#", start)):
-            return True
-    return False
-
-
-def _in_default(node: Formal | Formals, chain: Sequence[Link], index: int) -> bool:
+def _in_default(node: Formal | Formals, chain: Sequence[Place], index: int) -> bool:
     """Whether the cursor is in a formal's default: an expression like any other."""
     return isinstance(node, Formal) and index + 1 < len(chain) and chain[index + 1].node is node.default

@@ -23,10 +23,10 @@ from lsp.ide.subject import (
     Subject,
     subject_at,
 )
-from lsp.ide.types import Place, Snapshot
+from lsp.ide.types import FileRange, Snapshot
 
 
-async def definition(snapshot: Snapshot, offset: int) -> list[Place]:
+async def definition(snapshot: Snapshot, offset: int) -> list[FileRange]:
     """The places that define what stands at ``offset``, best first; usually one, because several make people choose."""
     subject = subject_at(snapshot, offset)
     if subject is None:
@@ -38,7 +38,7 @@ async def definition(snapshot: Snapshot, offset: int) -> list[Place]:
     found = static.resolution(snapshot, subject)
     if found is not None and found.kind == names.BOUND:
         return await _bound(snapshot, subject, found.bounds)
-    here = [Place(snapshot.path, subject.start, subject.end)]
+    here = [FileRange(snapshot.path, subject.start, subject.end)]
     if subject.kind == VARIABLE:
         return await _evaluated(snapshot, subject.target)
     if subject.kind in (SELECTED, INHERITED):
@@ -51,7 +51,7 @@ async def definition(snapshot: Snapshot, offset: int) -> list[Place]:
     return here if subject.kind in (ATTRIBUTE, FORMAL, ARGUMENT) else []
 
 
-async def _bound(snapshot: Snapshot, subject: Subject, bounds: list[Bound]) -> list[Place]:
+async def _bound(snapshot: Snapshot, subject: Subject, bounds: list[Bound]) -> list[FileRange]:
     first = bounds[0]
     own = [static.place_of(snapshot, bound) for bound in bounds]
     if first.kind == names.FORMAL:
@@ -65,14 +65,14 @@ async def _bound(snapshot: Snapshot, subject: Subject, bounds: list[Bound]) -> l
     return own
 
 
-async def _inherited(snapshot: Snapshot, bound: Bound) -> list[Place]:
+async def _inherited(snapshot: Snapshot, bound: Bound) -> list[FileRange]:
     subject = subject_at(snapshot, bound.start)
     if subject is None or subject.kind != INHERITED:
         return []
     return await definition(snapshot, bound.start)
 
 
-async def _evaluated(snapshot: Snapshot, target: Target | None, *, through: bool = False) -> list[Place]:
+async def _evaluated(snapshot: Snapshot, target: Target | None, *, through: bool = False) -> list[FileRange]:
     facts = await _facts(snapshot, target)
     location = places.origin(facts, through=through) if facts is not None else None
     return [places.place(location)] if location is not None else []
@@ -85,15 +85,15 @@ async def _facts(snapshot: Snapshot, target: Target | None) -> Facts | None:
     return answer.facts if answer.state == "value" else None
 
 
-async def _path(snapshot: Snapshot, subject: Subject) -> list[Place]:
+async def _path(snapshot: Snapshot, subject: Subject) -> list[FileRange]:
     node = subject.chain[-1].node
     if isinstance(node, Path) and all(isinstance(part, Text) for part in node.parts):
         file = places.file_of(places.absolute(subject.label, snapshot.path))
-        return [Place(file, 0, 0)] if file is not None else []
+        return [FileRange(file, 0, 0)] if file is not None else []
     return await _evaluated_path(snapshot, subject)
 
 
-async def _evaluated_path(snapshot: Snapshot, subject: Subject) -> list[Place]:
+async def _evaluated_path(snapshot: Snapshot, subject: Subject) -> list[FileRange]:
     facts = await _facts(snapshot, subject.target)
     file = places.file_of(facts.preview) if facts is not None and facts.kind == "path" else None
-    return [Place(file, 0, 0)] if file is not None else []
+    return [FileRange(file, 0, 0)] if file is not None else []

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from evaluator import names
-from evaluator.names import Link, Scope
+from evaluator.names import Scope
+from evaluator.syntax.cursor import Place, child_base, path_at
 from evaluator.syntax.tree import (
     AttrBinding,
     AttrSet,
@@ -23,16 +24,15 @@ from evaluator.syntax.tree import (
     Var,
     With,
 )
-from lsp.ide.chain import chain_at
 from lsp.ide.subject import Subject
-from lsp.ide.types import Place, Snapshot
+from lsp.ide.types import FileRange, Snapshot
 
 _DEPTH: Final = 20
 
 _Value = tuple[Expr, int]
 
 
-def selected(snapshot: Snapshot, subject: Subject) -> tuple[Place, _Value | None] | None:
+def selected(snapshot: Snapshot, subject: Subject) -> tuple[FileRange, _Value | None] | None:
     """Where the attribute that a select or ``inherit (…)`` asks for is written, and what it is given there.
 
     None when the set is not written out in this file.
@@ -47,7 +47,7 @@ def selected(snapshot: Snapshot, subject: Subject) -> tuple[Place, _Value | None
         expr, path = holder.node.source, (subject.label,)
     else:
         return None
-    place, value = _follow(snapshot, expr, holder.inner, path, _DEPTH)
+    place, value = _follow(snapshot, expr, child_base(holder.node, holder.base), path, _DEPTH)
     return (place, value) if place is not None else None
 
 
@@ -72,10 +72,10 @@ def members(snapshot: Snapshot, expr: Expr, base: int, path: tuple[str, ...]) ->
 
 def _follow(
     snapshot: Snapshot, expr: Expr, base: int, path: Sequence[str], depth: int
-) -> tuple[Place | None, _Value | None]:
+) -> tuple[FileRange | None, _Value | None]:
     """Goes from an expression along attribute names; where the last is written, and what it is given."""
     value: _Value | None = (expr, base)
-    place: Place | None = None
+    place: FileRange | None = None
     for name in path:
         literal = _literal(snapshot, *value, depth) if value is not None else None
         step = _attribute(snapshot, *literal, name) if literal is not None else None
@@ -111,9 +111,9 @@ def _literal(snapshot: Snapshot, expr: Expr, base: int, depth: int) -> tuple[Att
     return None
 
 
-def _attribute(snapshot: Snapshot, literal: AttrSet, base: int, name: str) -> tuple[Place, _Value | None] | None:
+def _attribute(snapshot: Snapshot, literal: AttrSet, base: int, name: str) -> tuple[FileRange, _Value | None] | None:
     """Where a set that is written out has an attribute, and the value it gives it (None: not just one expression)."""
-    found: tuple[Place, _Value | None] | None = None
+    found: tuple[FileRange, _Value | None] | None = None
     for binding in literal.bindings:
         inner = base + binding.start
         steps = binding.path.steps if isinstance(binding, AttrBinding) else _inherited(binding)
@@ -122,7 +122,7 @@ def _attribute(snapshot: Snapshot, literal: AttrSet, base: int, name: str) -> tu
                 continue
             if found is not None:
                 return found[0], None  # `a.b = 1; a.c = 2;`: no single expression is the value
-            place = Place(snapshot.path, inner + step.start, inner + step.end)
+            place = FileRange(snapshot.path, inner + step.start, inner + step.end)
             whole = isinstance(binding, AttrBinding) and len(steps) == 1
             found = place, (binding.value, inner) if whole and isinstance(binding, AttrBinding) else None
     return found
@@ -133,8 +133,8 @@ def _inherited(binding: Node) -> list[Node]:
 
 
 def _scopes_of(snapshot: Snapshot, expr: Expr, base: int) -> list[Scope]:
-    chain: list[Link] = []
-    for link in chain_at(snapshot.source, base + expr.start):
+    chain: list[Place] = []
+    for link in path_at(snapshot.source, base + expr.start).places:
         chain.append(link)
         if link.node is expr:
             break

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from evaluator.service.protocol import Facts, Location
-from lsp.ide.types import Link, Place
+from lsp.ide.types import FileRange, Link
 
 _COMPONENTS: Final = 4
 
 
-def place(location: Location) -> Place:
+def place(location: Location) -> FileRange:
     """A location of the worker as a place."""
-    return Place(location.path, location.start, location.end)
+    return FileRange(location.path, location.start, location.end)
 
 
 def origin(facts: Facts, *, through: bool = False) -> Location | None:

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Final
 
 from evaluator import names
-from evaluator.names import Bound, Link, Resolution
+from evaluator.names import Bound, Resolution
+from evaluator.syntax.cursor import Place, child_base, path_at
 from evaluator.syntax.tree import (
     Assert,
     AttrBinding,
@@ -21,9 +22,8 @@ from evaluator.syntax.tree import (
     With,
 )
 from lsp.ide import literals
-from lsp.ide.chain import chain_at
 from lsp.ide.subject import ARGUMENT, ATTRIBUTE, FORMAL, INHERITED, SELECTED, VARIABLE, Subject
-from lsp.ide.types import Place, Snapshot
+from lsp.ide.types import FileRange, Snapshot
 
 _LONGEST: Final = 80
 
@@ -41,7 +41,7 @@ def resolution(snapshot: Snapshot, subject: Subject) -> Resolution | None:
 
 def is_supplied(snapshot: Snapshot, bound: Bound) -> bool:
     """Whether an argument belongs to the function that the file is, so that its value comes from outside."""
-    chain = chain_at(snapshot.source, bound.start)
+    chain = path_at(snapshot.source, bound.start).places
     for link, below in pairwise(chain):
         node = link.node
         if node is bound.owner.node:
@@ -90,7 +90,7 @@ def written(snapshot: Snapshot, subject: Subject) -> str:
     elif subject.kind == ATTRIBUTE and subject.holder is not None:
         binding = subject.holder.node
         if isinstance(binding, AttrBinding) and binding.path.steps[-1] is subject.chain[-1].node:
-            value = binding.value, subject.holder.inner
+            value = binding.value, child_base(subject.holder.node, subject.holder.base)
     elif subject.kind == SELECTED and subject.target is not None:
         place = literals.selected(snapshot, subject)
         value = place[1] if place is not None else None
@@ -101,9 +101,9 @@ def written(snapshot: Snapshot, subject: Subject) -> str:
     return text if len(text) <= _LONGEST and "\n" not in text else ""
 
 
-def place_of(snapshot: Snapshot, bound: Bound) -> Place:
+def place_of(snapshot: Snapshot, bound: Bound) -> FileRange:
     """Where the name stands that binds."""
-    return Place(snapshot.path, bound.start, bound.end)
+    return FileRange(snapshot.path, bound.start, bound.end)
 
 
 def _source(subject: Subject) -> Expr | None:
@@ -111,10 +111,13 @@ def _source(subject: Subject) -> Expr | None:
     return node.source if isinstance(node, Inherit) else None
 
 
-def _namespace(snapshot: Snapshot, link: Link) -> str:
+def _namespace(snapshot: Snapshot, link: Place) -> str:
     node = link.node
     if not isinstance(node, With):
         return ""
-    start, end = link.inner + node.namespace.start, link.inner + node.namespace.end
+    start, end = (
+        link.base + node.namespace.start,
+        link.base + node.namespace.end,
+    )
     text = snapshot.text[start:end]
     return text if len(text) <= _LONGEST and "\n" not in text else "…"

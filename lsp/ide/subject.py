@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from evaluator import names
-from evaluator.names import Link
 from evaluator.service.protocol import Target
+from evaluator.syntax.cursor import Place, path_at
 from evaluator.syntax.tree import (
     AttrBinding,
     AttrPath,
@@ -28,7 +28,6 @@ from evaluator.syntax.tree import (
     Text,
     Var,
 )
-from lsp.ide.chain import chain_over
 from lsp.ide.types import Snapshot
 
 # What a subject is.
@@ -56,42 +55,35 @@ class Subject:
     label: str
     start: int
     end: int
-    chain: tuple[Link, ...]
+    chain: tuple[Place, ...]
     target: Target | None
-    holder: Link | None = None
+    holder: Place | None = None
 
 
 def subject_at(snapshot: Snapshot, offset: int) -> Subject | None:
     """What stands at ``offset``; a name that ends there counts too. None in blanks, comments and plain strings."""
-    chain = chain_over(snapshot.source, offset)
-    found = _subject(snapshot, chain, offset)
-    if found is None and offset > 0:
-        chain = chain_over(snapshot.source, offset - 1)
-        before = _subject(snapshot, chain, offset - 1)
-        if before is not None and before.end == offset and before.kind not in (STRING, OPERATOR):
-            return before
-    return found
+    return _subject(snapshot, path_at(snapshot.source, offset).places, offset)
 
 
-def selection_target(snapshot: Snapshot, select: Link, index: int) -> Target | None:
+def selection_target(snapshot: Snapshot, select: Place, index: int) -> Target | None:
     """The value of the first ``index`` steps of a select (or ``?``); None when one of them is computed."""
     node = select.node
     if not isinstance(node, Select | HasAttr):
         return None
     steps: list[str] = []
     for step in node.path.steps[:index]:
-        name = names.static_name(step, select.inner, snapshot.text)
+        name = names.static_name(step, select.base, snapshot.text)
         if name is None:
             return None
         steps.append(name)
-    return _target(snapshot, node.subject, select.inner, tuple(steps))
+    return _target(snapshot, node.subject, select.base, tuple(steps))
 
 
-def _subject(snapshot: Snapshot, chain: Sequence[Link], offset: int) -> Subject | None:
+def _subject(snapshot: Snapshot, chain: Sequence[Place], offset: int) -> Subject | None:
     last = chain[-1]
     node = last.node
-    if not last.start <= offset < last.end:
-        return None
+    if not last.start <= offset <= last.end:
+        return None  # the root, with the cursor in a comment before or behind it
     if isinstance(node, Var):
         return _of(VARIABLE, node.name, chain, _target(snapshot, node, last.base))
     if isinstance(node, Name):
@@ -111,7 +103,7 @@ def _subject(snapshot: Snapshot, chain: Sequence[Link], offset: int) -> Subject 
     return None
 
 
-def _string(snapshot: Snapshot, chain: Sequence[Link]) -> Subject | None:
+def _string(snapshot: Snapshot, chain: Sequence[Place]) -> Subject | None:
     """Inside a string or path: the whole of it, when its value is more than what stands there."""
     if isinstance(chain[-1].node, Text) and len(chain) > 1:
         chain = chain[:-1]
@@ -129,7 +121,7 @@ def _string(snapshot: Snapshot, chain: Sequence[Link]) -> Subject | None:
     return None
 
 
-def _named(snapshot: Snapshot, chain: Sequence[Link], label: str) -> Subject | None:
+def _named(snapshot: Snapshot, chain: Sequence[Place], label: str) -> Subject | None:
     """A name that is no expression: what it is depends on what it is a part of."""
     last, parent = chain[-1], chain[-2] if len(chain) > 1 else None
     if parent is None:
@@ -150,7 +142,7 @@ def _named(snapshot: Snapshot, chain: Sequence[Link], label: str) -> Subject | N
     return None
 
 
-def _of(kind: str, label: str, chain: Sequence[Link], target: Target | None, holder: Link | None = None) -> Subject:
+def _of(kind: str, label: str, chain: Sequence[Place], target: Target | None, holder: Place | None = None) -> Subject:
     last = chain[-1]
     return Subject(kind, label, last.start, last.end, tuple(chain), target, holder)
 

@@ -27,7 +27,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Place:
+class FileRange:
     """A stretch ``[start, end)`` of a file; ``path`` is absolute."""
 
     path: str
@@ -40,7 +40,7 @@ class Link:
     """A place in a sentence: ``label`` leads there. ``line`` is 1-based, 0 when unknown."""
 
     label: str
-    place: Place
+    place: FileRange
     line: int = 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evaluator.service.protocol import Answer, Facts
 from lsp.ide.definition import definition
-from lsp.ide.types import Place
+from lsp.ide.types import FileRange
 
 if TYPE_CHECKING:
     from tests.ide.conftest import Case, CaseOf
@@ -26,7 +26,7 @@ async def test_case(case: Case) -> None:
     assert [shown(case, place) for place in found] == expected
 
 
-def shown(case: Case, place: Place) -> tuple[str, str]:
+def shown(case: Case, place: FileRange) -> tuple[str, str]:
     if place.path == case.snapshot.path:
         line = case.snapshot.text.count("\n", 0, place.start) + 1
         column = place.start - case.snapshot.text.rfind("\n", 0, place.start)
@@ -42,4 +42,4 @@ async def test_paths_that_must_be_evaluated(case_of: CaseOf) -> None:
         folder = os.path.join(os.path.dirname(case.snapshot.path), "folder")
         case.values.facts[case.snapshot.text] = Answer(0, "value", Facts("path", folder))
         found = await definition(case.snapshot, case.offset)
-        assert found == [Place(os.path.join(folder, "default.nix"), 0, 0)]
+        assert found == [FileRange(os.path.join(folder, "default.nix"), 0, 0)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lsp.ide.hover import hover
 from lsp.ide.markup import markdown, plain
-from lsp.ide.types import Hover, Link, Place
+from lsp.ide.types import FileRange, Hover, Link
 
 if TYPE_CHECKING:
     from tests.ide.conftest import Case
@@ -32,7 +32,7 @@ async def test_case(case: Case) -> None:
 
 
 def test_markdown() -> None:
-    place = Place("/n/a b.nix", 3, 4)
+    place = FileRange("/n/a b.nix", 3, 4)
     shown = Hover(
         0,
         1,
