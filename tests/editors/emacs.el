@@ -158,6 +158,10 @@ for the error message."
     (or answer
         (error "%s did not appear in %d s; last seen: %S" what tvix-editors-patience seen))))
 
+(defun tvix-editors-send-changes ()
+  "Do what Eglot does when Emacs is idle, which it never is in batch."
+  (eglot--signal-textDocument/didChange))
+
 (defun tvix-editors-hover (at shows)
   "Wait until ElDoc's buffer shows SHOWS with point at AT."
   (tvix-editors-must-be-news shows)
@@ -231,8 +235,7 @@ for the error message."
       (goto-char (tvix-editors-place (gethash "at" edit)))
       (delete-region (point) (line-end-position))
       (insert (gethash "type" edit))
-      ;; Eglot does this when Emacs is idle, which it never is in batch.
-      (eglot--signal-textDocument/didChange))
+      (tvix-editors-send-changes))
     (when hover
       (tvix-editors-hover (gethash "at" hover) (gethash "shows" hover)))
     (when completion
@@ -260,7 +263,7 @@ for the error message."
   "Run GROUP, the cases in one file of one workspace."
   (let* ((name (gethash "root" group))
          (root (gethash name (tvix-editors-option "roots")))
-         ;; A workspace of a user is a checkout; a copy of an example is not.
+         ;; A user's workspace is a checkout of its own; an example is not.
          (project-find-functions (list (lambda (_) (cons 'transient root)))))
     (when root
       (setq tvix-editors-patience tvix-editors-first-answer)
@@ -277,8 +280,10 @@ for the error message."
             (setq tvix-editors-patience tvix-editors-deadline)
             (switch-to-buffer file)
             (erase-buffer)
-            (insert text))
-          (tvix-editors-keep-log (format "emacs-%s.log" name))
+            (insert text)
+            (tvix-editors-send-changes))
+          (tvix-editors-keep-log (format "emacs-%s-%s.log" name
+                                         (file-name-base (gethash "file" group))))
           (eglot-shutdown (eglot-current-server)))
         (set-buffer-modified-p nil)
         (kill-buffer file)))))

@@ -253,8 +253,8 @@ class Window {
   }
 }
 
-async function runCase(window, root, file, check) {
-  const text = fs.readFileSync(file, "utf8");
+/** Runs a case of the file which now has `text` on the disk. */
+async function runCase(window, root, text, check) {
   const asked = check.hover ?? check.completion;
   if (asked) mustBeNews(text, asked.shows);
   if (check.edit) await window.replaceRestOfLine(place(text, check.edit.at), check.edit.type);
@@ -292,7 +292,9 @@ try {
       const started = Date.now();
       let problem;
       try {
-        await runCase(window, root, document, check);
+        const text = fs.readFileSync(document, "utf8");
+        await runCase(window, root, text, check);
+        if (fs.readFileSync(document, "utf8") !== text) throw new Error(`${document} was written to`);
       } catch (error) {
         problem = error;
       }
