@@ -1,0 +1,568 @@
+"""Fetchers, and what belongs to flakes.
+
+Evaluation downloads nothing. A fetch whose content is pinned by a hash has a store path that the hash alone
+determines: its value is that path, and reading from a path that nobody has made yet raises
+:class:`~evaluator.runtime.errors.Unrealised`. A fetch without a hash is an error that names the address.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final, final
+
+from evaluator.builtins.flake_refs import parse_flake_ref, ref_to_text
+from evaluator.builtins.table import Builtin
+from evaluator.runtime.coerce import (
+    as_attrs,
+    as_string,
+    as_string_no_context,
+    canonical,
+    coerce,
+    make_string,
+)
+from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.show import type_name
+from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk, force
+from evaluator.session import Session
+from store import nar, store_path
+from store.hashes import Hash, HashError, parse_allow_empty
+
+_NOT_HERE: Final = "evaluation does not download"
+_HEXADECIMAL: Final = frozenset("0123456789abcdef")
+
+
+@final
+class Unfetched(Code):
+    """An attribute that only the fetched thing could tell."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name: Final = name
+        self.url: Final = url
+
+    def eval(self, env: Env) -> object:
+        raise EvalError(f"the attribute '{self.name}' of '{self.url}' is known only after fetching, and {_NOT_HERE}")
+
+
+def unfetched(name: str, url: str) -> object:
+    """A delayed error for an attribute that only the fetched thing could tell."""
+    env: Env = [None]
+    return Thunk(Unfetched(name, url), env)
+
+
+def _hash(text: str, algo: str | None) -> Hash:
+    try:
+        return parse_allow_empty(text, algo)
+    except HashError as error:
+        raise EvalError(str(error)) from None
+
+
+def _pinned(name: str, recursive: bool, expected: Hash, hint: str) -> object:
+    """The path of a fixed output as a string with itself as context."""
+    try:
+        path = store_path.fixed_output_path(name, recursive, expected)
+    except store_path.BadStorePath as error:
+        raise EvalError(f"{hint}: {error}") from None
+    return make_string(path, frozenset([path]))
+
+
+# --- fetchurl and fetchTarball ---------------------------------------------------------------------
+
+
+def _resolve(url: str) -> str:
+    """``channel:NAME`` spelled out."""
+    if url.startswith("channel:"):
+        return f"https://channels.nixos.org/{url[8:]}/nixexprs.tar.xz"
+    return url
+
+
+def _download(who: str, value: object, unpack: bool, name: str) -> object:
+    value = force(value)
+    url: str | None = None
+    expected: Hash | None = None
+    named = False
+    from_set = isinstance(value, Attrs)
+    if isinstance(value, Attrs):
+        for key in sorted(value.items):
+            if key == "url":
+                url = as_string_no_context(value.items[key])
+            elif key == "sha256":
+                expected = _hash(as_string_no_context(value.items[key]), "sha256")
+            elif key == "name":
+                named = True
+                name = as_string_no_context(value.items[key])
+            else:
+                raise EvalError(f"unsupported argument '{key}' to '{who}'", value.place_of(key))
+        if url is None:
+            raise EvalError("'url' argument required")
+    else:
+        url = as_string_no_context(value)
+    if who == "fetchTarball":
+        url = _resolve(url)
+    if not name:
+        name = url.rstrip("/").rpartition("/")[2] if "/" in url else url
+    try:
+        store_path.check_name(name, name)
+    except store_path.BadStorePath as error:
+        if named:
+            remedy = (
+                f"Please change the value for the 'name' attribute passed to '{who}', "
+                "so that it can create a valid store path."
+            )
+        elif from_set:
+            remedy = (
+                f"Please add a valid 'name' attribute to the argument for '{who}', "
+                "so that it can create a valid store path."
+            )
+        else:
+            remedy = (
+                f"Please pass an attribute set with 'url' and 'name' attributes to '{who}', "
+                "so that it can create a valid store path."
+            )
+        raise EvalError(f"invalid store path name when fetching URL '{url}': {error}. {remedy}") from None
+    if expected is None:
+        raise EvalError(
+            f"'{who}' would have to download '{url}', and {_NOT_HERE}; "
+            "give its 'sha256' and it is fetched when something is built from it"
+        )
+    return _pinned(name, unpack, expected, f"cannot name what '{who}' fetches from '{url}'")
+
+
+def fetch_url(session: Session, value: object) -> object:
+    return _download("fetchurl", value, False, "")
+
+
+def fetch_tarball(session: Session, value: object) -> object:
+    return _download("fetchTarball", value, True, "source")
+
+
+# --- fetchGit, fetchMercurial, fetchTree -----------------------------------------------------------
+
+_COMMON: Final = frozenset(["type", "narHash", "lastModified", "revCount", "__final"])
+_FORGE: Final = frozenset(["owner", "repo", "ref", "rev", "host", "treeHash"])
+_ALLOWED: Final = {
+    "git": frozenset(
+        [
+            "url",
+            "ref",
+            "rev",
+            "shallow",
+            "submodules",
+            "lfs",
+            "exportIgnore",
+            "allRefs",
+            "name",
+            "dirtyRev",
+            "dirtyShortRev",
+            "verifyCommit",
+            "keytype",
+            "publicKey",
+            "publicKeys",
+        ]
+    ),
+    "hg": frozenset(["url", "ref", "rev", "name"]),
+    "path": frozenset(["path", "rev"]),
+    "tarball": frozenset(["url", "name", "unpack", "rev"]),
+    "file": frozenset(["url", "name", "unpack", "rev"]),
+    "github": _FORGE,
+    "gitlab": _FORGE,
+    "sourcehut": _FORGE,
+    "indirect": frozenset(["id", "ref", "rev"]),
+}
+_REQUIRED: Final = {
+    "git": ["url"],
+    "hg": ["url"],
+    "path": ["path"],
+    "tarball": ["url"],
+    "file": ["url"],
+    "github": ["owner", "repo"],
+    "gitlab": ["owner", "repo"],
+    "sourcehut": ["owner", "repo"],
+    "indirect": ["id"],
+}
+_TITLES: Final = {
+    "git": "Git",
+    "hg": "Mercurial",
+    "path": "path",
+    "tarball": "tarball",
+    "file": "file",
+    "github": "GitHub",
+    "gitlab": "GitLab",
+    "sourcehut": "SourceHut",
+    "indirect": "indirect",
+}
+
+
+def _is_revision(text: str) -> bool:
+    return len(text) in (40, 64) and _HEXADECIMAL.issuperset(text)
+
+
+def _inputs(session: Session, who: str, attrs: Attrs) -> dict[str, object]:
+    """The attributes of an input: strings, Booleans and non-negative integers, checked."""
+    items: dict[str, object] = {}
+    for name in sorted(attrs.items):
+        value = attrs.get(name)
+        if isinstance(value, (str, ContextString, PathValue)):
+            text = as_string(coerce(session, value, False, False))
+            items[name] = _as_url(text) if name == "url" and who != "fetchTree" else text
+        elif isinstance(value, bool):
+            items[name] = value
+        elif isinstance(value, int):
+            if value < 0:
+                raise EvalError(f"negative value given for '{who}' argument '{name}': {value}", attrs.place_of(name))
+            items[name] = value
+        elif name == "publicKeys":
+            continue
+        else:
+            raise TypeFault(
+                f"argument '{name}' to '{who}' is {type_name(value)} while a string, Boolean or integer is expected",
+                attrs.place_of(name),
+            )
+    return items
+
+
+def _as_url(text: str) -> str:
+    """A local path as an address."""
+    return "file://" + text if text.startswith("/") else text
+
+
+def _text(items: dict[str, object], name: str) -> str:
+    value = items.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeFault(f"input attribute '{name}' is not a string")
+    return value
+
+
+def _check_input(kind: str, items: dict[str, object]) -> None:
+    allowed = _ALLOWED[kind]
+    title = _TITLES[kind]
+    for name in items:
+        if name not in allowed and name not in _COMMON:
+            raise EvalError(f"input attribute '{name}' not supported by scheme '{kind}' ({title})")
+    for name in _REQUIRED[kind]:
+        if name not in items:
+            raise EvalError(f"input attribute '{name}' is missing")
+    rev = _text(items, "rev")
+    if rev and not _is_revision(rev):
+        raise EvalError(f"invalid Git revision '{rev}': a commit hash has 40 hexadecimal digits")
+
+
+def _address(kind: str, items: dict[str, object]) -> str:
+    """What an input is called in messages."""
+    url = _text(items, "url")
+    if url:
+        return url
+    if kind in ("github", "gitlab", "sourcehut"):
+        return f"{kind}:{_text(items, 'owner')}/{_text(items, 'repo')}"
+    return _text(items, "path") or f"flake:{_text(items, 'id')}"
+
+
+def _date(seconds: int) -> str:
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds))
+
+
+def _tree(session: Session, who: str, items: dict[str, object]) -> object:
+    """The set that a fetched tree is. Raises EvalError unless its content is pinned (or is a local path)."""
+    kind = _text(items, "type")
+    address = _address(kind, items)
+    result: dict[str, object] = {}
+    nar_hash = _text(items, "narHash")
+    if kind == "path" and not nar_hash:
+        return _local_tree(session, items)
+    if not nar_hash:
+        raise EvalError(
+            f"'{who}' would have to download '{address}', and {_NOT_HERE}; "
+            "give its 'narHash' and it is fetched when something is built from it"
+        )
+    expected = _hash(nar_hash, "sha256")
+    name = _text(items, "name") or "source"
+    result["outPath"] = _pinned(name, True, expected, f"cannot name what '{who}' fetches from '{address}'")
+    result["narHash"] = expected.sri()
+    if kind in ("git", "hg", "github", "gitlab", "sourcehut"):
+        rev = _text(items, "rev")
+        if rev:
+            result["rev"] = rev
+            result["shortRev"] = rev[: 12 if kind == "hg" else 7]
+        else:
+            result["rev"] = unfetched("rev", address)
+            result["shortRev"] = unfetched("shortRev", address)
+        if kind == "git" or kind == "hg":
+            result["revCount"] = items.get("revCount", unfetched("revCount", address))
+    if kind == "git":
+        result["submodules"] = items.get("submodules", False)
+    modified = items.get("lastModified")
+    if isinstance(modified, int):
+        result["lastModified"] = modified
+        result["lastModifiedDate"] = _date(modified)
+    elif kind != "hg" and kind != "file":
+        result["lastModified"] = unfetched("lastModified", address)
+        result["lastModifiedDate"] = unfetched("lastModifiedDate", address)
+    return Attrs(result, None)
+
+
+def _local_tree(session: Session, items: dict[str, object]) -> object:
+    path = canonical(_text(items, "path")) if _text(items, "path").startswith("/") else ""
+    if not path:
+        raise EvalError(f"cannot fetch input 'path:{_text(items, 'path')}' because it uses a relative path")
+    if not os.path.lexists(path):
+        raise EvalError(f"getting status of '{path}': No such file or directory")
+    digest = nar.nar_sha256(path)
+    stored = store_path.source_path("source", digest.hex())
+    modified = items.get("lastModified")
+    seconds = modified if isinstance(modified, int) else int(_newest(path))
+    result: dict[str, object] = {
+        "lastModified": seconds,
+        "lastModifiedDate": _date(seconds),
+        "narHash": Hash("sha256", digest).sri(),
+        "outPath": make_string(stored, frozenset([stored])),
+    }
+    return Attrs(result, None)
+
+
+def _newest(path: str) -> float:
+    """When the newest file under ``path`` was changed, in seconds."""
+    newest = os.lstat(path).st_mtime
+    for directory, folders, files in os.walk(path):
+        for name in folders:
+            newest = max(newest, os.lstat(os.path.join(directory, name)).st_mtime)
+        for name in files:
+            newest = max(newest, os.lstat(os.path.join(directory, name)).st_mtime)
+    return newest
+
+
+def fetch_tree(session: Session, value: object) -> object:
+    value = force(value)
+    if isinstance(value, Attrs):
+        if "type" not in value.items:
+            raise EvalError("argument 'type' is missing in call to 'fetchTree'")
+        items = _inputs(session, "fetchTree", value)
+    else:
+        parsed = parse_flake_ref(as_string(coerce(session, value, False, False)))
+        items = parsed
+    kind = _text(items, "type")
+    if kind not in _ALLOWED:
+        raise EvalError(f"input type '{kind}' is not known to 'fetchTree'")
+    if "dir" in items:
+        items.pop("dir")
+    _check_input(kind, items)
+    if kind == "indirect":
+        raise EvalError(f"'fetchTree' would look up '{_address(kind, items)}' in the flake registry, and {_NOT_HERE}")
+    return _tree(session, "fetchTree", items)
+
+
+def fetch_git(session: Session, value: object) -> object:
+    value = force(value)
+    if isinstance(value, Attrs):
+        if "type" in value.items:
+            raise EvalError("unexpected argument 'type' in call to 'fetchGit'", value.place_of("type"))
+        items = _inputs(session, "fetchGit", value)
+    else:
+        items = {"url": _as_url(as_string(coerce(session, value, False, False)))}
+    items["type"] = "git"
+    _check_input("git", items)
+    return _tree(session, "fetchGit", items)
+
+
+def fetch_mercurial(session: Session, value: object) -> object:
+    value = force(value)
+    items: dict[str, object] = {}
+    if isinstance(value, Attrs):
+        for name in sorted(value.items):
+            if name == "url":
+                items["url"] = as_string(coerce(session, value.items[name], False, False))
+            elif name == "rev" or name == "name" or name == "narHash":
+                items[name] = as_string_no_context(value.items[name])
+            else:
+                raise EvalError(f"unsupported argument '{name}' to 'fetchMercurial'", value.place_of(name))
+        if "url" not in items:
+            raise EvalError("'url' argument required")
+    else:
+        items["url"] = as_string(coerce(session, value, False, False))
+    rev = _text(items, "rev")
+    if rev and not _is_revision(rev):
+        items.pop("rev")
+        items["ref"] = rev
+    items["type"] = "hg"
+    return _tree(session, "fetchMercurial", items)
+
+
+# --- closures, flakes, outputs ---------------------------------------------------------------------
+
+
+def _store_object(session: Session, value: object, name: str) -> str:
+    path = coerce_path_text(session, value)
+    try:
+        found, rest = store_path.split(path)
+    except store_path.BadStorePath as error:
+        raise EvalError(str(error)) from None
+    if rest:
+        raise EvalError(f"path '{path}' is not a store path (attribute '{name}' of 'fetchClosure')")
+    return found
+
+
+def coerce_path_text(session: Session, value: object) -> str:
+    """The absolute path that a path or string is, without asking whether it is there."""
+    value = force(value)
+    if isinstance(value, PathValue):
+        return value.path
+    text = as_string(coerce(session, value, False, False))
+    if not text.startswith("/"):
+        raise TypeFault(f"string '{text}' doesn't represent an absolute path")
+    return canonical(text)
+
+
+def fetch_closure(session: Session, value: object) -> object:
+    attrs = as_attrs(value)
+    from_store = ""
+    from_path = ""
+    to_path = ""
+    input_addressed = False
+    for name in sorted(attrs.items):
+        if name == "fromPath":
+            from_path = _store_object(session, attrs.items[name], name)
+        elif name == "toPath":
+            found = attrs.get(name)
+            to_path = "" if found == "" else _store_object(session, found, name)
+        elif name == "fromStore":
+            from_store = as_string_no_context(attrs.items[name])
+        elif name == "inputAddressed":
+            flag = attrs.get(name)
+            if not isinstance(flag, bool):
+                raise TypeFault(f"value is {type_name(flag)} while a Boolean was expected")
+            input_addressed = flag
+        else:
+            raise EvalError(f"attribute '{name}' isn't supported in call to 'fetchClosure'", attrs.place_of(name))
+    if not from_path:
+        raise EvalError("attribute 'fromPath' is missing in call to 'fetchClosure'")
+    if input_addressed and to_path:
+        raise EvalError("attribute 'toPath' cannot be set together with 'inputAddressed' in call to 'fetchClosure'")
+    if not from_store:
+        raise EvalError("attribute 'fromStore' is missing in call to 'fetchClosure'")
+    scheme, separator, _ = from_store.partition("://")
+    if not separator or scheme not in ("http", "https"):
+        raise EvalError("'fetchClosure' only supports http:// and https:// stores")
+    path = to_path or from_path
+    return make_string(path, frozenset([path]))
+
+
+def get_flake(session: Session, value: object) -> object:
+    text = as_string_no_context(value)
+    parse_flake_ref(text)
+    raise EvalError(f"'getFlake' would have to fetch '{text}' and what it locks, and {_NOT_HERE}")
+
+
+def parse_ref(session: Session, value: object) -> object:
+    items: dict[str, object] = {}
+    items.update(parse_flake_ref(as_string_no_context(value)))
+    return Attrs(items, None)
+
+
+def ref_to_string(session: Session, value: object) -> object:
+    attrs = as_attrs(value)
+    items: dict[str, object] = {}
+    for name in sorted(attrs.items):
+        found = attrs.get(name)
+        if isinstance(found, bool):
+            items[name] = found
+        elif isinstance(found, int):
+            if found < 0:
+                raise EvalError(f"negative value given for flake ref attr {name}: {found}", attrs.place_of(name))
+            items[name] = found
+        elif isinstance(found, str):
+            items[name] = found
+        elif isinstance(found, ContextString):
+            items[name] = found.text
+        else:
+            raise EvalError(
+                "flake reference attribute sets may only contain integers, Booleans, and strings, "
+                f"but attribute '{name}' is {type_name(found)}",
+                attrs.place_of(name),
+            )
+    return ref_to_text(items)
+
+
+def output_of(session: Session, drv: object, output: object) -> object:
+    """The output of a derivation that a string refers to, by its placeholder."""
+    name = as_string_no_context(output)
+    if not isinstance(drv, ContextString) or len(drv.context) != 1:
+        raise EvalError("'outputOf' needs a string whose context is exactly one derivation")
+    element = min(drv.context)
+    path = element[1:] if element.startswith("=") else element
+    if path.startswith("!") or not path.endswith(".drv"):
+        raise EvalError(f"'outputOf' of '{drv.text}' needs dynamic derivations, which are not supported")
+    return make_string(store_path.downstream_placeholder(path, name), frozenset([f"!{name}!{path}"]))
+
+
+def break_(session: Session, value: object) -> object:
+    return value
+
+
+TABLE: Final = [
+    Builtin(
+        "fetchurl",
+        1,
+        True,
+        fetch_url,
+        "fetchurl *arg*\n\nA file from an address: `{ url, sha256, name }` or the address alone.",
+    ),
+    Builtin(
+        "fetchTarball",
+        1,
+        True,
+        fetch_tarball,
+        "fetchTarball *arg*\n\nAn archive from an address, unpacked: `{ url, sha256, name }` or the address alone.",
+    ),
+    Builtin(
+        "fetchGit",
+        1,
+        True,
+        fetch_git,
+        "fetchGit *arg*\n\nA Git repository's tree: `{ url, rev, ref, narHash, … }` or the address alone.",
+    ),
+    Builtin(
+        "fetchMercurial",
+        1,
+        True,
+        fetch_mercurial,
+        "fetchMercurial *arg*\n\nA Mercurial repository's tree: `{ url, rev, name }` or the address alone.",
+    ),
+    Builtin(
+        "fetchTree",
+        1,
+        True,
+        fetch_tree,
+        "fetchTree *arg*\n\nA tree out of an input set `{ type, … }` or a flake reference.",
+    ),
+    Builtin(
+        "fetchClosure",
+        1,
+        True,
+        fetch_closure,
+        "fetchClosure *set*\n\nA store path from a binary cache: `{ fromStore, fromPath, toPath, inputAddressed }`.",
+    ),
+    Builtin("getFlake", 1, True, get_flake, "getFlake *ref*\n\nThe outputs of a flake."),
+    Builtin(
+        "parseFlakeRef",
+        1,
+        True,
+        parse_ref,
+        "parseFlakeRef *ref*\n\nA flake reference taken apart: `github:NixOS/nixpkgs?dir=lib` → `{ type, owner, … }`.",
+    ),
+    Builtin(
+        "flakeRefToString",
+        1,
+        True,
+        ref_to_string,
+        "flakeRefToString *attrs*\n\nThe text of a flake reference, the reverse of `parseFlakeRef`.",
+    ),
+    Builtin(
+        "outputOf",
+        2,
+        True,
+        output_of,
+        "outputOf *drv* *output*\n\nA placeholder for the named output of a derivation.",
+    ),
+    Builtin("break", 1, False, break_, "break *v*\n\n*v*; stops here when a debugger is attached."),
+]

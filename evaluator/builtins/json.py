@@ -1,0 +1,316 @@
+"""JSON: ``fromJSON``, ``toJSON`` and what prints values as JSON elsewhere.
+
+Specification: RFC 8259, and what Nix makes of it. Integers that fit no 64 bits are floats, floats that are
+out of range are errors. Floats are written as Nix writes them: the shortest digits that read back the same,
+in positional notation between 1e-4 and 1e15.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from json.encoder import encode_basestring
+from typing import Final
+
+from evaluator.builtins.attrs import sorted_names
+from evaluator.builtins.table import Builtin
+from evaluator.code.functions import call
+from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string
+from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.show import type_name
+from evaluator.runtime.values import COUNTERS, EMPTY_ATTRS, NULL, Attrs, ContextString, PathValue, force, overflow
+from evaluator.session import Session
+
+_MIN: Final = -(2**63)
+_MAX: Final = 2**63 - 1
+_UNSIGNED_MAX: Final = 2**64 - 1
+_LONG_NUMBER: Final = re.compile(r"[0-9]{19}")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SUSPICIOUS_ESCAPE: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
+
+
+# --- writing ---------------------------------------------------------------------------------------
+
+
+def quote(text: str) -> str:
+    """A JSON string. Raises EvalError for bytes that are no UTF-8, which JSON cannot hold."""
+    if not text.isascii() and _SURROGATE.search(text) is not None:
+        raise EvalError("JSON serialization error: the string is not valid UTF-8")
+    return encode_basestring(text)
+
+
+def float_text(value: float) -> str:
+    """A float: shortest digits that read back the same; null for what JSON has no number for."""
+    if not math.isfinite(value):
+        return "null"
+    if value == 0.0:
+        return "-0.0" if math.copysign(1.0, value) < 0 else "0.0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = f"{_shortest(abs(value))}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    # The decimal point stands before the digit with index ``point`` of ``digits``.
+    point = len(digits) - len(fraction) + int(exponent)
+    digits = digits.rstrip("0")
+    if len(digits) <= point <= 15:
+        return f"{sign}{digits}{'0' * (point - len(digits))}.0"
+    if 0 < point <= 15:
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -4 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    rest = f".{digits[1:]}" if len(digits) > 1 else ""
+    power = point - 1
+    return f"{sign}{digits[0]}{rest}e{'-' if power < 0 else '+'}{abs(power):02}"
+
+
+def _shortest(value: float) -> str:
+    """The shortest digits of a positive float, always with an exponent."""
+    text = repr(value)
+    return text if "e" in text else text + "e0"
+
+
+def write(
+    session: Session, value: object, pieces: list[str], context: frozenset[str], copy: bool = True
+) -> frozenset[str]:
+    """Appends ``value`` as JSON to ``pieces``; answers ``context`` joined with the contexts of all strings in it.
+
+    ``copy``: a path is copied to the store and named by its store path, else named as it is.
+    Raises TypeFault for functions, StackOverflow for values nested too deep.
+    """
+    value = force(value)
+    if isinstance(value, str):
+        pieces.append(quote(value))
+        return context
+    if isinstance(value, bool):
+        pieces.append("true" if value else "false")
+        return context
+    if isinstance(value, int):
+        pieces.append(str(value))
+        return context
+    if isinstance(value, ContextString):
+        pieces.append(quote(value.text))
+        return context | value.context
+    if isinstance(value, list):
+        _descend()
+        context = _write_list(session, value, pieces, context, copy)
+        COUNTERS.depth -= 1
+        return context
+    if isinstance(value, Attrs):
+        _descend()
+        context = _write_attrs(session, value, pieces, context, copy)
+        COUNTERS.depth -= 1
+        return context
+    if isinstance(value, float):
+        pieces.append(float_text(value))
+        return context
+    if value is NULL:
+        pieces.append("null")
+        return context
+    if isinstance(value, PathValue):
+        if copy:
+            stored = session.store_path_of(value.path)
+            pieces.append(quote(stored))
+            return context | {stored}
+        pieces.append(quote(value.path))
+        return context
+    raise TypeFault(f"cannot convert {type_name(value)} to JSON")
+
+
+def _descend() -> None:
+    # Whoever catches the error puts the depth back (Thunk.run and LambdaCode.enter do).
+    counters = COUNTERS
+    if counters.depth > counters.max_depth:
+        raise overflow()
+    counters.depth += 1
+
+
+def _write_list(
+    session: Session, items: list[object], pieces: list[str], context: frozenset[str], copy: bool
+) -> frozenset[str]:
+    pieces.append("[")
+    for index, item in enumerate(items):
+        if index:
+            pieces.append(",")
+        try:
+            context = write(session, item, pieces, context, copy)
+        except EvalError as error:
+            error.note(f"while evaluating list element at index {index}", None)
+            raise
+    pieces.append("]")
+    return context
+
+
+def _write_attrs(
+    session: Session, attrs: Attrs, pieces: list[str], context: frozenset[str], copy: bool
+) -> frozenset[str]:
+    to_string = attrs.get("__toString")
+    if to_string is not None:
+        inner: list[str] = []
+        context = coerce_into(session, call(to_string, attrs), inner, context, False, False)
+        pieces.append(quote("".join(inner)))
+        return context
+    out_path = attrs.items.get("outPath")
+    if out_path is not None:
+        return write(session, out_path, pieces, context, copy)
+    pieces.append("{")
+    first = True
+    for name in sorted_names(attrs):
+        pieces.append(quote(name) + ":" if first else "," + quote(name) + ":")
+        first = False
+        try:
+            context = write(session, attrs.items[name], pieces, context, copy)
+        except EvalError as error:
+            place = attrs.place_of(name)
+            error.note(f"while evaluating attribute '{name}'", place)
+            if place is not None:
+                error.locate(place)
+            raise
+    pieces.append("}")
+    return context
+
+
+def to_json(session: Session, value: object) -> str:
+    """A value as one line of JSON, string contexts dropped."""
+    pieces: list[str] = []
+    write(session, value, pieces, NO_CONTEXT)
+    return "".join(pieces)
+
+
+def to_json_builtin(session: Session, value: object) -> object:
+    pieces: list[str] = []
+    context = write(session, value, pieces, NO_CONTEXT)
+    return make_string("".join(pieces), context)
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+def _integer(text: str) -> object:
+    # Only texts that have long numbers come here; Python refuses to read thousands of digits as an int.
+    if len(text) > 20:
+        return _float(text)
+    value = int(text)
+    if _MIN <= value <= _MAX:
+        return value
+    if value > _MAX and value <= _UNSIGNED_MAX:
+        raise EvalError(f"unsigned json number {value} outside of Nix integer range")
+    return _float(text)
+
+
+def _float(text: str) -> object:
+    value = float(text)
+    if math.isinf(value):
+        raise EvalError(f"[json.exception.out_of_range.406] number overflow parsing '{text}'")
+    return value
+
+
+def _constant(text: str) -> object:
+    raise ValueError(f"invalid literal; last read: '{text}'")
+
+
+def _object(pairs: list[tuple[str, object]]) -> object:
+    """Makes a set of an object's members; of equal names the last counts."""
+    if not pairs:
+        return EMPTY_ATTRS
+    items: dict[str, object] = {}
+    for name, value in pairs:
+        items[name] = _value(value)
+    return Attrs(items, None)
+
+
+def _value(value: object) -> object:
+    """What the reader made of a member or element, nulls replaced (in nested lists, too)."""
+    if value is None:
+        return NULL
+    if isinstance(value, list):
+        work: list[list[object]] = [value]
+        while work:
+            items = work.pop()
+            for index in range(len(items)):
+                item = items[index]
+                if item is None:
+                    items[index] = NULL
+                elif isinstance(item, list):
+                    work.append(item)
+    return value
+
+
+def _check_strings(value: object) -> None:
+    """Refuses strings that no UTF-8 text can have written, and NUL characters."""
+    work: list[object] = [value]
+    while work:
+        at = work.pop()
+        if isinstance(at, str):
+            _check_text(at)
+        elif isinstance(at, list):
+            work.extend(at)
+        elif isinstance(at, Attrs):
+            for name in at.items:
+                _check_text(name)
+                work.append(at.items[name])
+
+
+def _check_text(text: str) -> None:
+    if "\0" in text:
+        shown = text.replace("\0", "␀")
+        raise EvalError(f"input string '{shown}' cannot be represented as Nix string because it contains null bytes")
+    if _SURROGATE.search(text) is not None:
+        raise EvalError(
+            "[json.exception.parse_error.101] parse error: syntax error while parsing value - invalid string"
+        )
+
+
+def parse(text: str) -> object:
+    """The value that a JSON text stands for. Raises EvalError with line and column."""
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    if not text.isascii() and _SURROGATE.search(text) is not None:
+        raise EvalError(
+            "[json.exception.parse_error.101] parse error: syntax error while parsing value - "
+            "invalid string: ill-formed UTF-8 byte"
+        )
+    try:
+        if _LONG_NUMBER.search(text) is None:
+            found = _value(json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant))
+        else:
+            found = _value(
+                json.loads(
+                    text,
+                    object_pairs_hook=_object,
+                    parse_float=_float,
+                    parse_int=_integer,
+                    parse_constant=_constant,
+                )
+            )
+    except json.JSONDecodeError as error:
+        raise EvalError(
+            f"[json.exception.parse_error.101] parse error at line {error.lineno}, column {error.colno}: "
+            f"syntax error while parsing value - {_lower(error.msg)}"
+        ) from None
+    except ValueError as error:
+        raise EvalError(f"[json.exception.parse_error.101] parse error: syntax error - {error}") from None
+    except RecursionError:
+        raise EvalError("the JSON text is nested too deep") from None
+    if _SUSPICIOUS_ESCAPE.search(text) is not None:
+        _check_strings(found)
+    return found
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def from_json(session: Session, value: object) -> object:
+    text = as_string(value)
+    try:
+        return parse(text)
+    except EvalError as error:
+        error.note("while decoding a JSON string", None)
+        raise
+
+
+TABLE: Final = [
+    Builtin("toJSON", 1, True, to_json_builtin, "toJSON *e*\n\nThe value as JSON; paths are copied to the store."),
+    Builtin("fromJSON", 1, True, from_json, "fromJSON *text*\n\nThe value that the JSON text stands for."),
+]

@@ -1,0 +1,66 @@
+"""TOML: ``fromTOML``.
+
+Specification: TOML 1.0. Dates and times have no Nix value: they are errors, as in Nix without its
+experimental feature ``parse-toml-timestamps``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from typing import Final
+
+from evaluator.builtins.table import Builtin
+from evaluator.runtime.coerce import as_string
+from evaluator.runtime.errors import EvalError
+from evaluator.runtime.values import Attrs
+from evaluator.session import Session
+
+_MIN: Final = -(2**63)
+_MAX: Final = 2**63 - 1
+
+
+def _value(found: object) -> object:
+    if isinstance(found, str):
+        _check(found)
+        return found
+    if isinstance(found, bool):
+        return found
+    if isinstance(found, int):
+        if not _MIN <= found <= _MAX:
+            raise EvalError(f"while parsing TOML: the integer {found} does not fit 64 bits")
+        return found
+    if isinstance(found, float):
+        return found
+    if isinstance(found, dict):
+        items: dict[str, object] = {}
+        for name, inner in found.items():
+            _check(name)
+            items[name] = _value(inner)
+        return Attrs(items, None)
+    if isinstance(found, list):
+        return [_value(item) for item in found]
+    if isinstance(found, datetime.datetime) or isinstance(found, datetime.date) or isinstance(found, datetime.time):
+        raise EvalError("while parsing TOML: Dates and times are not supported")
+    raise EvalError("while parsing TOML: a value of a kind that Nix does not have")
+
+
+def _check(text: str) -> None:
+    if "\0" in text:
+        shown = text.replace("\0", "␀")
+        raise EvalError(f"input string '{shown}' cannot be represented as Nix string because it contains null bytes")
+
+
+def from_toml(session: Session, value: object) -> object:
+    text = as_string(value)
+    try:
+        return _value(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise EvalError(f"while parsing TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
+    except RecursionError:
+        raise EvalError("while parsing TOML: the text is nested too deep") from None
+
+
+TABLE: Final = [
+    Builtin("fromTOML", 1, True, from_toml, "fromTOML *text*\n\nThe set that the TOML document stands for."),
+]
