@@ -40,7 +40,7 @@ def _value(found: object) -> object:
         return Attrs(items, None)
     if isinstance(found, list):
         return [_value(item) for item in found]
-    if isinstance(found, datetime.datetime) or isinstance(found, datetime.date) or isinstance(found, datetime.time):
+    if isinstance(found, (datetime.datetime, datetime.date, datetime.time)):
         raise EvalError("while parsing TOML: Dates and times are not supported")
     raise EvalError("while parsing TOML: a value of a kind that Nix does not have")
 
