@@ -568,7 +568,11 @@ class Lowering:
             return self.set_code(nested, scope)
         value = entry.value
         assert value is not None
-        return self.later(value, entry.base, scope, name)
+        code = self.later(value, entry.base, scope, name)
+        if isinstance(code, Local0):
+            # An alias inside a recursive scope; lazily, so that a cycle of aliases is an error with a place.
+            return Lazy(self, scope, value, entry.base, name)
+        return code
 
     def _clauses(self, spec: SetSpec, scope: Scope | None, starts: dict[str, int]) -> list[InheritClause]:
         clauses: list[InheritClause] = []

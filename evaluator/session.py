@@ -62,6 +62,7 @@ class Session:
         self.observations: Final = Observations(observe)
         self.derivations: Final = DerivationHashes()
         self.imported: Final[dict[str, object]] = {}
+        self.versions: Final[dict[str, ParsedFile]] = {}
         self.globals: Final[dict[str, object]] = {}
         self.builtins: Attrs = EMPTY_ATTRS
         self.trace_output: list[str] | None = None
@@ -102,8 +103,9 @@ class Session:
             resolved = self.files.expression_file(path)
             value = self.imported.get(resolved)
             if value is None:
-                code = self.code_of(self.parsed(resolved))
-                value = Thunk(code, base_env())
+                parsed = self.parsed(resolved)
+                self.versions[resolved] = parsed
+                value = Thunk(self.code_of(parsed), base_env())
                 self.imported[resolved] = value
             self.imported[path] = value
         if isinstance(value, Thunk):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Final
 
 
@@ -17,8 +18,8 @@ class SourceFile:
         self.text: Final = text
         self._lines: list[int] | None = None
 
-    def line_column(self, offset: int) -> tuple[int, int]:
-        """1-based line, and column in bytes (1-based, as C++ Nix counts), of a code-point offset."""
+    def _starts(self) -> list[int]:
+        """The offsets at which lines begin."""
         lines = self._lines
         if lines is None:
             lines = [0]
@@ -27,15 +28,24 @@ class SourceFile:
                 lines.append(at + 1)
                 at = self.text.find("\n", at + 1)
             self._lines = lines
-        low, high = 0, len(lines)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if lines[middle] <= offset:
-                low = middle
-            else:
-                high = middle
-        before = self.text[lines[low] : offset]
-        return low + 1, len(before.encode("utf-8", "surrogateescape")) + 1
+        return lines
+
+    def line_and_column(self, offset: int) -> tuple[int, int]:
+        """0-based line and column, both in code points."""
+        lines = self._starts()
+        line = bisect_right(lines, offset) - 1
+        return line, offset - lines[line]
+
+    def line_column(self, offset: int) -> tuple[int, int]:
+        """1-based line, and column in bytes (1-based, as C++ Nix counts), of a code-point offset."""
+        line, column = self.line_and_column(offset)
+        before = self.text[offset - column : offset]
+        return line + 1, len(before.encode("utf-8", "surrogateescape")) + 1
+
+    def line_start(self, line: int) -> int:
+        """The offset at which a 1-based line begins; the text's end when there are fewer lines."""
+        lines = self._starts()
+        return lines[line - 1] if 1 <= line <= len(lines) else len(self.text)
 
     def is_real(self) -> bool:
         """Whether there is a file behind it."""

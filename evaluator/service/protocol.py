@@ -20,71 +20,30 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from evaluator.provenance.data import Facts, Location, Member, Target
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Answer",
+    "Arguments",
+    "Cancel",
+    "Configure",
+    "Describe",
+    "Document",
+    "Facts",
+    "FromWorker",
+    "Location",
+    "Member",
+    "Members",
+    "Scope",
+    "Status",
+    "Target",
+    "ToWorker",
+    "read_frame",
+    "write_frame",
+]
+
 PROTOCOL_VERSION: Final = 1
-
-
-class Location(msgspec.Struct, frozen=True):
-    """A place in a file: absolute path, code-point offsets, and the same as 0-based line/column (code points).
-
-    ``end`` equals ``start`` where only a point is known.
-    """
-
-    path: str
-    start: int
-    end: int
-    line: int = 0
-    column: int = 0
-
-
-class Target(msgspec.Struct, frozen=True):
-    """The value that is asked for: the node with this range, then the attributes selected from it.
-
-    The range is that of an expression, or of the :class:`~evaluator.syntax.tree.Name` of a formal,
-    of an ``@`` name or argument, of a binding's attribute-path step (the value of the path
-    up to and including that step), or of a name in ``inherit``.
-    """
-
-    path: str
-    start: int
-    end: int
-    attrs: tuple[str, ...] = ()
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What is known about one value.
-
-    ``kind``: "derivation", "set", "list", "string", "path", "int", "float", "bool", "null",
-    "function", "builtin". ``preview`` is Nix syntax, shortened, without forcing what is not yet forced
-    below the first level. ``defined`` is where the attribute, formal or binding that holds
-    the value stands; ``made`` is where the value itself came from (a function's lambda,
-    a derivation's call, a set's literal). For derivations ``name``, ``version``, ``description``,
-    ``homepage``, ``outputs`` may be filled (empty means absent). ``size`` counts attributes or elements (-1: neither).
-    """
-
-    kind: str
-    preview: str
-    defined: Location | None = None
-    made: Location | None = None
-    doc: str = ""
-    name: str = ""
-    version: str = ""
-    description: str = ""
-    homepage: str = ""
-    outputs: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    formals: tuple[tuple[str, bool], ...] = ()
-    size: int = -1
-
-
-class Member(msgspec.Struct, frozen=True):
-    """One attribute of a set. ``kind`` as in :class:`Facts`, or "" where it is not forced yet."""
-
-    name: str
-    kind: str = ""
-    detail: str = ""
-    doc: str = ""
-    defined: Location | None = None
-
 
 # --- to the worker -------------------------------------------------------------------------------
 

@@ -1,0 +1,5 @@
+"""``python -m evaluator.service``: the evaluation worker."""
+
+from evaluator.service.worker import main
+
+main()

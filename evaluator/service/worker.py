@@ -1,0 +1,230 @@
+"""The worker's loop: questions in, answers out, background work in between.
+
+Two threads: one reads frames and notes cancellations at once; the other, with a deep stack, evaluates. The evaluator
+asks :meth:`Worker.poll` every few thousand steps whether to go on; an interrupted evaluation leaves every thunk as it
+was, so the next question simply carries on where it matters.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import BinaryIO, Final
+
+import msgspec
+
+from evaluator.provenance.describe import location
+from evaluator.provenance.workspace import Workspace
+from evaluator.runtime.errors import EvalError, HoleForced, Interrupted
+from evaluator.runtime.values import COUNTERS
+from evaluator.service.protocol import (
+    Answer,
+    Arguments,
+    Cancel,
+    Configure,
+    Describe,
+    Document,
+    FromWorker,
+    Members,
+    Scope,
+    Status,
+    ToWorker,
+    read_frame,
+    write_frame,
+)
+from evaluator.thread import evaluation_thread, tune_collector
+
+_BACKGROUND_SECONDS: Final = 60.0
+
+#: Packages that nixpkgs refuses by default are shown all the same; nothing is built from these values.
+PERMISSIVE: Final = {
+    "NIXPKGS_ALLOW_UNFREE": "1",
+    "NIXPKGS_ALLOW_BROKEN": "1",
+    "NIXPKGS_ALLOW_INSECURE": "1",
+    "NIXPKGS_ALLOW_UNSUPPORTED_SYSTEM": "1",
+}
+
+Question = Describe | Members | Scope | Arguments
+
+
+class Worker:
+    """One worker process; ``source`` and ``sink`` carry the frames."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self._source: Final = source
+        self._sink: Final = sink
+        self._decoder: Final = msgspec.msgpack.Decoder(ToWorker)
+        self._encoder: Final = msgspec.msgpack.Encoder()
+        self._inbox: Final[deque[ToWorker | None]] = deque()
+        self._arrived: Final = threading.Condition()
+        self._open: Final[set[int]] = set()
+        self._cancelled: Final[set[int]] = set()
+        self._background: Final[deque[Callable[[], object]]] = deque()
+        self._workspace: Workspace | None = None
+        self._current = -1
+        self._in_background = False
+        self._deadline = 0.0
+
+    def run(self) -> None:
+        """Serves until the source ends."""
+        os.environ.update(PERMISSIVE)
+        tune_collector()
+        thread = evaluation_thread(self._evaluate)
+        self._read()
+        thread.join()
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            while (payload := read_frame(self._source)) is not None:
+                message = self._decoder.decode(payload)
+                if isinstance(message, Cancel):
+                    if message.id in self._open:
+                        self._cancelled.add(message.id)
+                    continue
+                if not isinstance(message, Configure | Document):
+                    self._open.add(message.id)
+                self._put(message)
+        except (ValueError, OSError) as error:
+            print(f"tvix-lsp worker: {error}", file=sys.stderr)
+        self._put(None)
+
+    def _put(self, message: ToWorker | None) -> None:
+        with self._arrived:
+            self._inbox.append(message)
+            self._arrived.notify()
+
+    # --- evaluating ----------------------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Called by the evaluator between steps; raises Interrupted when it must stop."""
+        if self._in_background:
+            if self._inbox:
+                raise Interrupted("preempted")
+        elif self._current in self._cancelled:
+            raise Interrupted("cancelled")
+        if time.monotonic() > self._deadline:
+            raise Interrupted("timeout")
+
+    def _evaluate(self) -> None:
+        COUNTERS.poll = self.poll
+        while True:
+            message = self._next()
+            if message is None:
+                return
+            if isinstance(message, Configure):
+                self._configure(message)
+            elif isinstance(message, Document):
+                self._document(message)
+            elif isinstance(message, Cancel):
+                continue
+            else:
+                self._send(self._answered(message))
+
+    def _next(self) -> ToWorker | None:
+        """The next message; while there is none, background work is done."""
+        while True:
+            with self._arrived:
+                if self._inbox:
+                    return self._inbox.popleft()
+                if not self._background:
+                    self._arrived.wait()
+                    continue
+            self._work()
+
+    def _work(self) -> None:
+        """Does the first piece of background work; one that a question interrupts is taken up again later."""
+        job = self._background[0]
+        self._in_background = True
+        self._deadline = time.monotonic() + _BACKGROUND_SECONDS
+        try:
+            job()
+        except Interrupted as stop:
+            if stop.reason == "preempted":
+                return
+        except (EvalError, RecursionError):
+            pass
+        finally:
+            self._in_background = False
+        self._background.popleft()
+        if not self._background:
+            self._send(Status("idle"))
+
+    def _configure(self, message: Configure) -> None:
+        workspace = Workspace(message.roots, message.nixpkgs, message.search_path, message.system)
+        self._workspace = workspace
+        self._background.clear()
+
+        def load() -> None:
+            workspace.warm()
+            gc.collect()
+            gc.freeze()
+
+        if message.nixpkgs:
+            self._background.append(load)
+            self._send(Status("loading", f"loading {message.nixpkgs}"))
+
+    def _document(self, message: Document) -> None:
+        workspace = self._workspace
+        if workspace is not None:
+            text = None if message.text is None else message.text.decode("utf-8", "surrogateescape")
+            workspace.document(message.path, text)
+
+    def _answered(self, question: Question) -> Answer:
+        if question.id in self._cancelled:
+            self._open.discard(question.id)
+            self._cancelled.discard(question.id)
+            return Answer(question.id, "cancelled")
+        self._current = question.id
+        self._deadline = time.monotonic() + question.budget_ms / 1000
+        try:
+            return self._ask(question)
+        except HoleForced as hole:
+            return Answer(question.id, "unknown", message=hole.message, at=location(hole.place))
+        except EvalError as error:
+            return Answer(question.id, "error", message=error.message, at=location(error.place))
+        except Interrupted as stop:
+            if stop.reason == "timeout":
+                self._background.append(lambda: self._ask(question))
+            return Answer(question.id, stop.reason)
+        except RecursionError:
+            return Answer(question.id, "error", message="stack overflow; max-call-depth exceeded")
+        finally:
+            self._open.discard(question.id)
+            self._cancelled.discard(question.id)
+            self._current = -1
+
+    def _ask(self, question: Question) -> Answer:
+        workspace = self._workspace
+        if workspace is None:
+            return Answer(question.id, "unknown", message="the worker was not configured yet")
+        if isinstance(question, Describe):
+            facts, route = workspace.describe(question.target)
+            return Answer(question.id, "value", facts=facts, route=route)
+        if isinstance(question, Members):
+            members, route = workspace.members(question.target, question.limit)
+        elif isinstance(question, Scope):
+            members, route = workspace.scope(question.path, question.offset)
+        else:
+            members, route = workspace.arguments(question.path)
+        return Answer(question.id, "value", members=members, route=route)
+
+    def _send(self, message: FromWorker) -> None:
+        write_frame(self._sink, self._encoder.encode(message))
+
+
+def main() -> None:
+    """Serves on standard input and output; whatever else prints goes to standard error."""
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with suppress(BrokenPipeError, KeyboardInterrupt):
+        Worker(sys.stdin.buffer, sink).run()
+    sys.stderr.flush()
+    os._exit(0)
