@@ -95,6 +95,7 @@ _DIGITS: Final = "0123456789"
 _ID_CHAR: Final[bytes] = _members(_LETTERS + _DIGITS + "_'-")
 _PATH_CHAR: Final[bytes] = _members(_LETTERS + _DIGITS + "._-+")
 _URI_CHAR: Final[bytes] = _members(_LETTERS + _DIGITS + "%/?:@&=+$,-_.!~*'")
+_LETTER: Final[bytes] = _members(_LETTERS)
 _DIGIT: Final[bytes] = _members(_DIGITS)
 _BLANK: Final[bytes] = _members(" \t\r\n")
 
@@ -473,16 +474,21 @@ class Lexer:
             while _PATH_CHAR[data[i]]:
                 i += 1
         run = i
-        if data[i] == 58 and _URI_CHAR[data[i + 1]] and _CLASS[data[start]] == _WORD:
-            j = start
-            while j < i and data[j] != 95:  # no underscore in a scheme
-                j += 1
-            if j == i:
+        if data[i] == 58 and _URI_CHAR[data[i + 1]]:
+            # A scheme has no underscore and starts with a letter: find where one could start.
+            first: i64 = i
+            while first > start and data[first - 1] != 95:
+                first -= 1
+            while first < i and not _LETTER[data[first]]:
+                first += 1
+            if first == start:
                 i += 1
                 while _URI_CHAR[data[i]]:
                     i += 1
                 self.add(URI, start, i)
                 return i
+            self.plain_run = first if first < i else i - 1
+            return 0
         while data[i] == 47 and _PATH_CHAR[data[i + 1]]:
             i += 1
             while _PATH_CHAR[data[i]]:
@@ -495,8 +501,7 @@ class Lexer:
                 self.add(PATH, start, i)
                 return i
         elif not (data[i] == 47 and data[i + 1] == 36 and data[i + 2] == 123):
-            if data[run] != 58:
-                self.plain_run = run - 1
+            self.plain_run = run - 1
             return 0
         self.add(PATH_OPEN, start, start)
         return self.path_rest(start, start, True)

@@ -156,12 +156,14 @@ class Parser:
         self.stopped: bool = False
         # Where the last hole or unclosed construct ends: always at the start of a token.
         self.hole_end: int = -1
+        self.broken_formals: set[int] | None = None
 
     # Tokens.
 
     def advance(self) -> None:
-        self.i += 1
-        self.kind = self.kinds[self.i]
+        if self.kind != EOF:
+            self.i += 1
+            self.kind = self.kinds[self.i]
 
     def here(self) -> int:
         """Where the current token starts (absolute)."""
@@ -223,8 +225,9 @@ class Parser:
 
     def missing(self) -> Missing:
         """A hole up to the current token."""
+        start = self.reached()
         self.hole_end = self.here()
-        return Missing(self.previous_end() - self.base, self.here() - self.base)
+        return Missing(start - self.base, self.hole_end - self.base)
 
     def missing_expression(self) -> Expr:
         """The hole where an expression was due."""
@@ -299,37 +302,55 @@ class Parser:
 
     def parse_root(self) -> Expr:
         """The whole text."""
-        root = self.parse_expr()
-        if self.kind != EOF:
+        if self.recover and (self.kind >= BINDING or self.kind == INHERIT):
+            self.fail_missing("expected-token", "expected `{`", "")
+            root = self.parse_loose_bindings()
+        else:
+            root = self.parse_expr()
+        while self.kind != EOF:
             if not self.recover:
                 raise GiveUp
             self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} after the end of the expression")
+            before = self.i
+            if self.kind >= BINDING or self.kind == INHERIT:
+                more = self.parse_loose_bindings()
+            elif self.could_start_expression():
+                more = self.parse_expr()
+            else:
+                more = self.missing()
+            if isinstance(root, Missing) and not isinstance(more, Missing):
+                root = more
+            if self.i == before:
+                self.advance()
         return root
 
+    def parse_loose_bindings(self) -> Expr:
+        """Bindings that no brace was opened for."""
+        start = self.here() - self.base
+        bindings = self.parse_bindings(EOF, self.here())
+        return AttrSet(start, self.reached() - self.base, bindings, False)
+
     def parse_expr(self) -> Expr:
-        kind = self.kind
-        if kind == ID:
-            following = self.kinds[self.i + 1]
-            if following == COLON or following == AT:
-                return self.parse_lambda()
-        elif kind == LBRACE:
-            if self.is_formals():
-                return self.parse_lambda()
-        elif kind == LET:
-            if self.kinds[self.i + 1] != LBRACE:
-                return self.parse_let()
-        elif kind == IF:
-            return self.parse_if()
-        elif kind == WITH or kind == ASSERT:
-            return self.parse_prefix()
+        """An expression of any kind: one level deeper."""
         if self.depth > MAX_DEPTH:
             self.too_deep()
         self.depth += 1
-        left = self.parse_op(1)
-        if self.kind == PIPE_INTO or self.kind == PIPE_FROM:
-            left = self.parse_pipes(left)
+        kind = self.kind
+        following = self.kinds[self.i + 1] if kind == ID else EOF
+        if following == COLON or following == AT or (kind == LBRACE and self.is_formals()):
+            expr = self.parse_lambda()
+        elif kind == LET and self.kinds[self.i + 1] != LBRACE:
+            expr = self.parse_let()
+        elif kind == IF:
+            expr = self.parse_if()
+        elif kind == WITH or kind == ASSERT:
+            expr = self.parse_prefix()
+        else:
+            expr = self.parse_op(1)
+            if self.kind == PIPE_INTO or self.kind == PIPE_FROM:
+                expr = self.parse_pipes(expr)
         self.depth -= 1
-        return left
+        return expr
 
     def parse_pipes(self, first: Expr) -> Expr:
         """``first |> f |> g`` or ``f <| g <| x``, ``first`` already read."""
@@ -382,7 +403,7 @@ class Parser:
             self.depth += 1
             self.advance()
             if kind == QUESTION:
-                path = self.parse_attrpath()
+                path = self.parse_attrpath(True)
                 left = HasAttr(left.start, path.end, left, path)
             else:
                 right = self.parse_op(RIGHT_PRECEDENCE[kind])
@@ -441,7 +462,7 @@ class Parser:
         subject = self.parse_simple()
         if self.kind == DOT:
             self.advance()
-            path = self.parse_attrpath()
+            path = self.parse_attrpath(True)
             if self.kind == OR:
                 if self.depth > MAX_DEPTH:
                     self.too_deep()
@@ -535,12 +556,7 @@ class Parser:
         """A function, ``let``, ``if`` … where only parentheses would let it stand (tolerant reading)."""
         start = self.here()
         at = len(self.problems)
-        if self.depth > MAX_DEPTH:
-            self.too_deep()
-            return self.missing()
-        self.depth += 1
         expr = self.parse_expr()
-        self.depth -= 1
         end = expr.end + self.base
         problem = Problem(
             "needs-parentheses",
@@ -648,7 +664,7 @@ class Parser:
                 parts.append(self.parse_interpolation())
             else:
                 break
-        end = self.previous_end()
+        end = self.reached()
         if self.kind == closer:
             end = self.ends[self.i]
             self.advance()
@@ -670,24 +686,25 @@ class Parser:
 
     # Names.
 
-    def parse_attrpath(self) -> AttrPath:
-        """``a."b".${c}``, the first step being due here."""
+    def parse_attrpath(self, after_sign: bool) -> AttrPath:
+        """``a."b".${c}``, the first step being due here; ``after_sign`` when a ``.`` or ``?`` asked for it."""
         steps: list[Node] = []
-        step = self.parse_step()
+        step = self.parse_step(after_sign)
         steps.append(step)
         while self.kind == DOT:
             self.advance()
-            step = self.parse_step()
+            step = self.parse_step(True)
             steps.append(step)
         return AttrPath(steps[0].start, step.end, steps)
 
-    def parse_step(self) -> Node:
+    def parse_step(self, after_sign: bool) -> Node:
         """One step of an attribute path."""
         kind = self.kind & (BINDING - 1)
         start = self.starts[self.i]
         end = self.ends[self.i]
         base = self.base
-        if self.recover and self.is_dangling():
+        if after_sign and self.recover and self.newline_before():
+            # "x." at the end of a line: in broken text the path does not go on in the next one.
             self.fail_missing("missing-name", "expected an attribute name", "")
             return self.missing()
         if kind == ID or kind == OR:
@@ -720,13 +737,6 @@ class Parser:
         self.fail_missing("missing-name", f"expected an attribute name, found {spell(self.kind)}", "")
         return self.missing()
 
-    def is_dangling(self) -> bool:
-        """Whether a ``.`` or ``?`` ends its line: in broken text the path does not go on in the next one."""
-        if self.i == 0:
-            return False
-        before = self.kinds[self.i - 1]
-        return (before == DOT or before == QUESTION) and self.newline_before()
-
     def is_keyword(self, kind: int) -> bool:
         return kind == REC or kind == LET or IF <= kind <= INHERIT
 
@@ -735,11 +745,15 @@ class Parser:
     def parse_set(self, start: int, recursive: bool) -> Expr:
         """``{ … }``; ``start`` is where it or its ``rec`` starts, the brace is at hand."""
         brace = self.here()
+        if self.depth > MAX_DEPTH:
+            self.too_deep()
+        self.depth += 1
         self.advance()
         self.open_braces += 1
         bindings = self.parse_bindings(RBRACE, brace)
         end = self.close(RBRACE, brace)
         self.open_braces -= 1
+        self.depth -= 1
         return AttrSet(start - self.base, end - self.base, bindings, recursive)
 
     def parse_legacy_let(self) -> Expr:
@@ -747,11 +761,15 @@ class Parser:
         start = self.here()
         self.advance()
         brace = self.here()
+        if self.depth > MAX_DEPTH:
+            self.too_deep()
+        self.depth += 1
         self.advance()
         self.open_braces += 1
         bindings = self.parse_bindings(RBRACE, brace)
         end = self.close(RBRACE, brace)
         self.open_braces -= 1
+        self.depth -= 1
         return LegacyLet(start - self.base, end - self.base, bindings)
 
     def parse_let(self) -> Expr:
@@ -769,17 +787,8 @@ class Parser:
             if self.at_sync():
                 body: Expr = self.missing()
                 return Let(start - self.base, body.end, bindings, body)
-        body = self.parse_body()
-        return Let(start - self.base, body.end, bindings, body)
-
-    def parse_body(self) -> Expr:
-        """What follows ``in``, ``:``, ``;`` of a prefix, ``then`` and ``else``: one level deeper."""
-        if self.depth > MAX_DEPTH:
-            self.too_deep()
-        self.depth += 1
         body = self.parse_expr()
-        self.depth -= 1
-        return body
+        return Let(start - self.base, body.end, bindings, body)
 
     def check_let(self, bindings: list[Binding]) -> None:
         """``let`` takes no computed names."""
@@ -888,7 +897,7 @@ class Parser:
         start = self.starts[self.i]
         outer = self.base
         self.base = start
-        path = self.parse_attrpath()
+        path = self.parse_attrpath(False)
         value: Expr
         if self.kind == ASSIGN:
             self.advance()
@@ -959,7 +968,7 @@ class Parser:
                 names.append(Name(begin - start, end - start, self.text[begin:end]))
                 self.advance()
             elif kind == STRING or kind == STR_OPEN or kind == DOLLAR:
-                names.append(self.inherited_name(self.parse_step()))
+                names.append(self.inherited_name(self.parse_step(False)))
             elif self.recover and (kind == DOT or kind == COMMA):
                 self.fail_here(
                     "unexpected-token", f"unexpected {spell(kind)}: `inherit` takes plain names side by side"
@@ -1012,28 +1021,44 @@ class Parser:
         elif kind == RBRACE:
             kind = kinds[i + 1]
             return kind == COLON or kind == AT
-        return self.recover and self.are_broken_formals(i)
+        return self.recover and (self.i in self.formals_at())
 
-    def are_broken_formals(self, i: i64) -> bool:
-        """Whether the matching ``}`` is followed by ``:``, or a comma stands among the names."""
+    def formals_at(self) -> set[int]:
+        """The ``{`` tokens that open formal arguments however broken (tolerant reading only).
+
+        They do when ``:`` follows their ``}`` or a comma stands among the names, and no ``;``, ``:`` or ``=`` does.
+        """
+        found = self.broken_formals
+        if found is not None:
+            return found
+        found = set()
+        self.broken_formals = found
         kinds = self.kinds
-        depth = 0
-        limit = i + 2000
-        while i < limit:
-            kind = kinds[i]
-            if kind == LBRACE or kind == DOLLAR or kind == LPAREN or kind == LBRACKET:
-                depth += 1
-            elif kind == RBRACE and depth == 0:
-                following = kinds[i + 1]
-                return following == COLON or (following == AT and kinds[i + 2] == ID)
+        # What is open: the token, -1 for what is no brace and -2 for a brace that is known to hold no formals.
+        stack: list[int] = []
+        size: i64 = len(kinds)
+        i: i64 = 0
+        while i < size:
+            kind: i64 = kinds[i]
+            if kind == LBRACE:
+                stack.append(i)
+            elif kind == DOLLAR or kind == LPAREN or kind == LBRACKET:
+                stack.append(-1)
             elif kind == RBRACE or kind == RPAREN or kind == RBRACKET:
-                depth -= 1
-            elif depth <= 0 and kind == COMMA:
-                return True
-            elif kind == EOF or kind >= BINDING or (kind == SEMICOLON and depth <= 0) or kind == INHERIT:
-                return False
+                if stack:
+                    opener = stack.pop()
+                    if kind == RBRACE and opener >= 0:
+                        following = kinds[i + 1]
+                        if following == COLON or (following == AT and kinds[i + 2] == ID):
+                            found.add(opener)
+            elif stack and stack[-1] >= 0:
+                if kind == COMMA:
+                    found.add(stack[-1])
+                elif kind >= BINDING or kind == SEMICOLON or kind == COLON or kind == INHERIT:
+                    found.discard(stack[-1])
+                    stack[-1] = -2
             i += 1
-        return False
+        return found
 
     def parse_lambda(self) -> Expr:
         """``x: …``, ``{ … }: …``, ``{ … } @ x: …``, ``x @ { … }: …``"""
@@ -1066,7 +1091,7 @@ class Parser:
                 return Lambda(start - base, body.end, name, formals, body)
         if formals is not None:
             check_formals(formals, name, base, self.problems)
-        body = self.parse_body()
+        body = self.parse_expr()
         return Lambda(start - base, body.end, name, formals, body)
 
     def could_start_expression(self) -> bool:
@@ -1101,7 +1126,7 @@ class Parser:
                 name = self.parse_name()
                 if self.kind == QUESTION:
                     self.advance()
-                    default = self.parse_body()
+                    default = self.parse_expr()
                     formals.append(Formal(name.start, default.end, name, default))
                 else:
                     formals.append(Formal(name.start, name.end, name, None))
@@ -1143,16 +1168,16 @@ class Parser:
         start = self.here()
         kind = self.kind
         self.advance()
-        head = self.parse_body()
+        head = self.parse_expr()
         if self.kind == SEMICOLON:
             self.advance()
-            body = self.parse_body()
+            body = self.parse_expr()
         else:
             self.fail_missing("missing-semicolon", f"expected `;` after {spell(kind)}", ";")
             if self.at_sync() or not self.could_start_expression():
                 body = self.missing()
             else:
-                body = self.parse_body()
+                body = self.parse_expr()
         if kind == WITH:
             return With(start - self.base, body.end, head, body)
         return Assert(start - self.base, body.end, head, body)
@@ -1162,20 +1187,20 @@ class Parser:
         start = self.here()
         self.advance()
         self.open_ifs += 1
-        condition = self.parse_body()
+        condition = self.parse_expr()
         if self.kind == THEN:
             self.advance()
-            yes = self.parse_body()
+            yes = self.parse_expr()
         else:
             self.fail_missing("expected-token", "expected `then`", " then")
             if self.kind == ELSE or not self.could_start_expression():
                 yes = self.missing()
             else:
-                yes = self.parse_body()
+                yes = self.parse_expr()
         self.open_ifs -= 1
         if self.kind == ELSE:
             self.advance()
-            no = self.parse_body()
+            no = self.parse_expr()
         else:
             self.fail_missing("expected-token", "expected `else`", " else")
             no = self.missing()
