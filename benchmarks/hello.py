@@ -97,7 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     measured = contenders(find_nixpkgs(arguments.nixpkgs), arguments.attr)
 
-    answers = {one.name: one.run() for one in measured}
+    try:
+        answers = {one.name: one.run() for one in measured}
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     if len(set(answers.values())) != 1:
         print(f"the answers differ: {answers}", file=sys.stderr)
         return 1

@@ -1,0 +1,48 @@
+"""The benchmarks run and tell failures from answers; their figures are nobody's business here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.skipif(
+    not (Path(sys.executable).parent / "tvix-lsp").exists(), reason="tvix-lsp is not installed in this environment"
+)
+
+
+def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments), "--json"]
+    environment = {name: value for name, value in os.environ.items() if name != "TVIX_PURE"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, env=environment)
+
+
+def test_hello(pkgset: Path) -> None:
+    done = run("hello", "--nixpkgs", pkgset, "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    names = [result["name"] for result in json.loads(done.stdout)["results"]]
+    assert names[-1] == "tvix-eval, plain Python"
+
+
+def test_hello_says_when_there_is_no_such_thing(pkgset: Path) -> None:
+    done = run("hello", "--nixpkgs", pkgset, "--rounds", "1", "--attr", "hullo.drvPath")
+    assert done.returncode == 1
+    assert "hullo" in done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lsp.server") is None, reason="there is no server yet")
+def test_editor(pkgset: Path) -> None:
+    """All the warm questions get evaluated answers in the package set's hello, too."""
+    done = run("editor", "--nixpkgs", pkgset, "--rounds", "1", "--requests", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert result["missed"] == []
+    assert set(result["warm_milliseconds"]) == {"hover", "definition", "completion"}
