@@ -20,12 +20,12 @@ async function start(): Promise<void> {
   client = starting;
   try {
     await starting.start();
-  } catch (error) {
+  } catch {
+    // The client has said why; this says what to do about it.
     if (client === starting) client = undefined;
-    const reason = error instanceof Error ? error.message : String(error);
     const settings = "Open Settings";
     const answer = await vscode.window.showErrorMessage(
-      `The Nix language server "${command}" did not start: ${reason}. Install tvix-lsp, or name its path in the setting ${SECTION}.${PATH_SETTING}.`,
+      `No values for Nix files without the server: install tvix-lsp, or name its path in the setting ${SECTION}.${PATH_SETTING} (now "${command}").`,
       settings,
     );
     if (answer === settings) {
