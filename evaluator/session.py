@@ -9,6 +9,8 @@ import os
 import platform
 from typing import Final, final
 
+from evaluator.builtins.derivation_expression import FETCHURL_PATH
+from evaluator.corepkgs import FOLDER
 from evaluator.io.files import Files, ParsedFile, syntax_fault
 from evaluator.lower import Lowering, Scope
 from evaluator.observations import CallLog, Observations
@@ -16,8 +18,7 @@ from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Code, Env, Primop, Thunk
-from store.derivation import DerivationHashes
-from store.nar import nar_sha256
+from store.derivation import Derivation, DerivationHashes
 from store.store_path import STORE_DIR, source_path
 
 NIX_VERSION: Final = "2.31.0"
@@ -66,6 +67,12 @@ class Session:
         self.globals: Final[dict[str, object]] = {}
         self.builtins: Attrs = EMPTY_ATTRS
         self.trace_output: list[str] | None = None
+        #: What evaluation would have written to the store: derivations by path, the files of ``toFile``, where the
+        #: copied sources come from, and what such files refer to.
+        self.recipes: Final[dict[str, Derivation]] = {}
+        self.texts: Final[dict[str, bytes]] = {}
+        self.sources: Final[dict[str, str]] = {}
+        self.references: Final[dict[str, list[str]]] = {}
         self._stored: Final[dict[str, str]] = {}
         from evaluator.builtins.install import install
 
@@ -151,20 +158,42 @@ class Session:
             candidate = canonical(os.path.abspath(candidate))
             if self.files.exists(candidate) or self.files.is_directory(candidate):
                 return candidate
+        if name == "nix/fetchurl.nix":
+            return FETCHURL_PATH
+        if name.startswith("nix/"):
+            candidate = FOLDER + name[3:]
+            if self.files.exists(candidate):
+                return candidate
         raise NotOnSearchPath(f"file '{name}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
 
     # --- the store -----------------------------------------------------------------------------
 
-    def store_path_of(self, path: str) -> str:
-        """The store path that a file or folder gets when it is copied to the store; nothing is written."""
-        stored = self._stored.get(path)
+    def store_path_of(self, path: str, name: str = "") -> str:
+        """The store path that a file or folder gets when it is copied to the store; nothing is written.
+
+        ``name`` is that of the store object, by default the path's last component. Raises EvalError.
+        """
+        key = path if not name else f"{name}:{path}"
+        stored = self._stored.get(key)
         if stored is None:
-            if not self.files.exists(path):
-                raise EvalError(f"getting status of '{path}': No such file or directory")
-            name = path.rsplit("/", 1)[1]
-            stored = source_path(name, nar_sha256(path).hex())
-            self._stored[path] = stored
+            try:
+                stored = source_path(name or path.rsplit("/", 1)[1], self.files.nar_sha256(path).hex())
+            except FileNotFoundError:
+                raise EvalError(f"getting status of '{path}': No such file or directory") from None
+            except OSError as error:
+                raise EvalError(f"reading '{error.filename or path}': {error.strerror}") from None
+            except ValueError as error:
+                raise EvalError(str(error)) from None
+            self._stored[key] = stored
+            self.sources[stored] = path
         return stored
+
+    def recipe_of(self, drv_path: str) -> Derivation:
+        """The derivation that was instantiated as ``drv_path``. Raises EvalError for one not known here."""
+        drv = self.recipes.get(drv_path)
+        if drv is None:
+            raise EvalError(f"derivation '{drv_path}' is not known")
+        return drv
 
     def need(self, context: frozenset[str]) -> None:
         """Makes sure that the store paths of a string context are there. Raises :class:`Unrealised`."""

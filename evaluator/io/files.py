@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from typing import Final, final
@@ -10,6 +11,7 @@ from evaluator.runtime.errors import EvalError, SyntaxFault
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.syntax import tree
 from evaluator.syntax.parser import parse
+from store.nar import NarWriter, nar_sha256
 
 
 @final
@@ -137,6 +139,24 @@ class Files:
             if (directory or "/") == path and name not in entries:
                 entries[name] = "regular"
         return entries
+
+    def resolved(self, path: str) -> str:
+        """The path with all symbolic links followed."""
+        return path if path in self._documents else os.path.realpath(path)
+
+    def nar_sha256(self, path: str) -> bytes:
+        """The SHA-256 of the archive of a file or tree. Raises OSError, NarError.
+
+        Inside a tree the disk counts, not unsaved documents: so does every Nix that will build it.
+        """
+        document = self._documents.get(path)
+        if document is None:
+            return nar_sha256(path)
+        hasher = hashlib.sha256()
+        writer = NarWriter(hasher.update)
+        writer.regular(document.encode("utf-8", "surrogateescape"))
+        writer.finish()
+        return hasher.digest()
 
     def expression_file(self, path: str) -> str:
         """The file that ``import path`` reads: symbolic links followed, ``default.nix`` of a directory.

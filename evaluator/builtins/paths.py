@@ -1,0 +1,287 @@
+"""Paths, files, and what gets a store path by being copied. Nothing is written: the paths are computed."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, final
+
+from evaluator.builtins.table import Builtin
+from evaluator.code.functions import call2
+from evaluator.runtime.coerce import (
+    NO_CONTEXT,
+    as_attrs,
+    as_bool,
+    as_function,
+    as_string,
+    as_string_no_context,
+    canonical,
+    coerce,
+    coerce_to_path,
+    context_of,
+    make_string,
+)
+from evaluator.runtime.errors import EvalError
+from evaluator.runtime.values import Attrs, ContextString, PathValue, force
+from evaluator.session import Session
+from store import hashes, store_path
+from store.nar import nar_sha256
+
+
+def readable(session: Session, value: object) -> str:
+    """The path of something to be read now, given as a path or string."""
+    return coerce_to_path(session, value)
+
+
+def base_name_of(session: Session, value: object) -> object:
+    found = coerce(session, value, False, False)
+    text = as_string(found)
+    # One trailing slash is overlooked, not more.
+    if len(text) > 1 and text.endswith("/"):
+        text = text[:-1]
+    text = text[text.rfind("/") + 1 :] if text != "/" else ""
+    return make_string(text, context_of(found))
+
+
+def dir_of(session: Session, value: object) -> object:
+    value = force(value)
+    if isinstance(value, PathValue):
+        return PathValue(value.path[: value.path.rfind("/")] or "/")
+    found = coerce(session, value, False, False)
+    text = as_string(found)
+    at = text.rfind("/")
+    if at < 0:
+        text = "."
+    elif at == 0:
+        text = "/"
+    else:
+        text = text[:at]
+    return make_string(text, context_of(found))
+
+
+def path_exists(session: Session, value: object) -> object:
+    value = force(value)
+    must_be_directory = False
+    if isinstance(value, str) or isinstance(value, ContextString):
+        text = as_string(value)
+        must_be_directory = text.endswith("/") or text.endswith("/.")
+    path = readable(session, value)
+    if must_be_directory:
+        return session.files.is_directory(path)
+    return session.files.exists(path)
+
+
+def read_file(session: Session, value: object) -> object:
+    path = readable(session, value)
+    text = session.files.read_text(path)
+    if "\0" in text:
+        raise EvalError(f"the contents of the file '{path}' cannot be represented as a Nix string")
+    return text
+
+
+def read_dir(session: Session, value: object) -> object:
+    path = readable(session, value)
+    items: dict[str, object] = {}
+    items.update(session.files.list_directory(path))
+    return Attrs(items, None)
+
+
+def read_file_type(session: Session, value: object) -> object:
+    path = readable(session, value)
+    kind = session.files.kind(path)
+    if not kind:
+        raise EvalError(f"getting status of '{path}': No such file or directory")
+    return kind
+
+
+def to_path(session: Session, value: object) -> object:
+    found = coerce(session, value, False, False)
+    text = as_string(found)
+    if not text.startswith("/"):
+        raise EvalError(f"string '{text}' doesn't represent an absolute path")
+    return make_string(canonical(text), context_of(found))
+
+
+def path_in_store(session: Session, value: object) -> object:
+    """``storePath``."""
+    found = coerce(session, value, False, False)
+    text = as_string(found)
+    if not text.startswith("/"):
+        raise EvalError(f"string '{text}' doesn't represent an absolute path")
+    path = canonical(text)
+    if not store_path.is_store_path(path):
+        path = os.path.realpath(path)
+    try:
+        whole, _ = store_path.split(path)
+    except ValueError as error:
+        raise EvalError(str(error)) from None
+    return ContextString(path, context_of(found) | {whole})
+
+
+@final
+class _Keep:
+    """A filter function of the language as the archive's writer asks it."""
+
+    def __init__(self, function: object) -> None:
+        self.function: Final = function
+
+    def asked(self, path: str, kind: str) -> bool:
+        return as_bool(call2(self.function, path, kind))
+
+
+def added(session: Session, path: str, name: str, keep: object, recursive: bool, expected: str | None) -> object:
+    """The string with the store path of what is at ``path``, filtered. Raises EvalError."""
+    try:
+        resolved = session.files.resolved(path)
+        digest = hashes.parse_allow_empty(expected, "sha256") if expected is not None else None
+        if not recursive:
+            if keep is not None:
+                raise EvalError("a path that is not added recursively cannot be filtered")
+            found = hashes.hash_bytes("sha256", session.files.read_bytes(resolved))
+        elif keep is None:
+            stored = session.store_path_of(resolved, name)
+            if digest is not None and stored != store_path.fixed_output_path(name, True, digest):
+                raise EvalError(f"store path mismatch in (possibly filtered) path added from '{path}'")
+            return ContextString(stored, frozenset([stored]))
+        else:
+            found = hashes.Hash("sha256", nar_sha256(resolved, _Keep(keep).asked))
+        if digest is not None and digest != found:
+            raise EvalError(f"store path mismatch in (possibly filtered) path added from '{path}'")
+        stored = store_path.fixed_output_path(name, recursive, found)
+    except OSError as error:
+        raise EvalError(f"reading '{error.filename or path}': {error.strerror}") from None
+    except ValueError as error:
+        raise EvalError(str(error)) from None
+    session.sources[stored] = resolved
+    return ContextString(stored, frozenset([stored]))
+
+
+def _name_of(path: str) -> str:
+    return path[path.rfind("/") + 1 :]
+
+
+def add_path(session: Session, value: object) -> object:
+    """``path``."""
+    attrs = as_attrs(value)
+    path = ""
+    name = ""
+    keep: object = None
+    recursive = True
+    expected: str | None = None
+    for key in sorted(attrs.items):
+        found = attrs.get(key)
+        if key == "path":
+            path = readable(session, found)
+        elif key == "name":
+            name = as_string_no_context(found)
+        elif key == "filter":
+            keep = as_function(found)
+        elif key == "recursive":
+            recursive = as_bool(found)
+        elif key == "sha256":
+            expected = as_string_no_context(found)
+        else:
+            raise EvalError(f"unsupported argument '{key}' to 'builtins.path'")
+    if not path:
+        raise EvalError("missing required 'path' attribute in the first argument to 'builtins.path'")
+    return added(session, path, name or _name_of(path), keep, recursive, expected)
+
+
+def filter_source(session: Session, function: object, value: object) -> object:
+    path = readable(session, value)
+    return added(session, path, _name_of(path), as_function(function), True, None)
+
+
+def to_file(session: Session, name: object, value: object) -> object:
+    title = as_string_no_context(name)
+    value = force(value)
+    text = as_string(value)
+    references: list[str] = []
+    for element in sorted(context_of(value)):
+        if element.startswith("!") or element.startswith("="):
+            drv = element[1:] if element.startswith("=") else element[element.index("!", 1) + 1 :]
+            raise EvalError(
+                f"files created by 'builtins.toFile' may not reference derivations, but {title} references {drv}"
+            )
+        references.append(element)
+    content = text.encode("utf-8", "surrogateescape")
+    try:
+        stored = store_path.text_path(title, content, references)
+    except ValueError as error:
+        raise EvalError(str(error)) from None
+    session.texts[stored] = content
+    if references:
+        session.references[stored] = references
+    return ContextString(stored, NO_CONTEXT | {stored})
+
+
+TABLE: Final[list[Builtin]] = [
+    Builtin(
+        "baseNameOf",
+        1,
+        True,
+        base_name_of,
+        "baseNameOf *x*\n\nThe last component of a path or string: what follows its last slash.",
+    ),
+    Builtin(
+        "dirOf",
+        1,
+        True,
+        dir_of,
+        "dirOf *x*\n\nThe directory part of a path or string: what comes before its last slash.",
+    ),
+    Builtin(
+        "pathExists",
+        1,
+        True,
+        path_exists,
+        "pathExists *path*\n\nWhether there is something at *path*; a directory, if it ends in a slash.",
+    ),
+    Builtin("readFile", 1, True, read_file, "readFile *path*\n\nThe contents of a file as a string."),
+    Builtin(
+        "readDir",
+        1,
+        True,
+        read_dir,
+        'readDir *path*\n\nThe entries of a directory: `{ NAME = "regular" | "directory" | "symlink" | "unknown"; … }`.',
+    ),
+    Builtin(
+        "readFileType",
+        1,
+        True,
+        read_file_type,
+        'readFileType *path*\n\nWhat is at *path*: `"regular"`, `"directory"`, `"symlink"` or `"unknown"`.',
+    ),
+    Builtin(
+        "toPath", 1, True, to_path, "toPath *s*\n\nDeprecated: an absolute path as a string. Use `/. + s` for a path."
+    ),
+    Builtin(
+        "storePath",
+        1,
+        True,
+        path_in_store,
+        "storePath *path*\n\nA path in the store as a string that refers to it (no copy is made of it).",
+    ),
+    Builtin(
+        "path",
+        1,
+        True,
+        add_path,
+        "path { path, name, filter, recursive, sha256 }\n\nThe store path that *path* is copied to: under another "
+        "*name*, with only the entries for which *filter* (absolute path, type) answers true.",
+    ),
+    Builtin(
+        "filterSource",
+        2,
+        True,
+        filter_source,
+        "filterSource *f* *path*\n\nThe store path of a copy of *path* that has only the entries for which "
+        "*f* (absolute path, type) answers true.",
+    ),
+    Builtin(
+        "toFile",
+        2,
+        True,
+        to_file,
+        "toFile *name* *s*\n\nThe store path of a file with the contents *s*.",
+    ),
+]

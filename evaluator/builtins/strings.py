@@ -1,0 +1,249 @@
+"""Strings. Lengths and offsets count bytes, as in Nix."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, final
+
+from evaluator.builtins.table import Builtin
+from evaluator.runtime.coerce import NO_CONTEXT, as_int, as_list, as_string, coerce, coerce_into, make_string, rejoin
+from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.show import type_name
+from evaluator.runtime.values import ContextString, force
+from evaluator.session import Session
+
+
+def byte_view(text: str) -> str:
+    """The bytes of a string as characters below 256: what counts and cuts bytes works on this."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def from_byte_view(text: str) -> str:
+    """The string that :func:`byte_view` was given."""
+    if text.isascii():
+        return text
+    return text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def to_string(session: Session, value: object) -> object:
+    return coerce(session, value, False, True)
+
+
+def string_length(session: Session, value: object) -> object:
+    text = as_string(coerce(session, value, True, False))
+    if text.isascii():
+        return len(text)
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+def substring(session: Session, start: object, length: object, value: object) -> object:
+    begin = as_int(start)
+    if begin < 0:
+        raise EvalError("negative start position in 'substring'")
+    size = as_int(length)
+    found = coerce(session, value, True, False)
+    context = NO_CONTEXT
+    text = ""
+    if isinstance(found, str):
+        text = found
+    elif isinstance(found, ContextString):
+        text = found.text
+        context = found.context
+    if size == 0:
+        return make_string("", context)
+    if text.isascii():
+        if begin == 0 and (size < 0 or size >= len(text)):
+            return found
+        cut = text[begin:] if size < 0 else text[begin : begin + size]
+    else:
+        data = text.encode("utf-8", "surrogateescape")
+        part = data[begin:] if size < 0 else data[begin : begin + size]
+        cut = part.decode("utf-8", "surrogateescape")
+    return ContextString(cut, context) if context else cut
+
+
+def concat_strings_sep(session: Session, separator: object, value: object) -> object:
+    between = force(separator)
+    context = NO_CONTEXT
+    if isinstance(between, ContextString):
+        context = between.context
+        glue = between.text
+    else:
+        glue = as_string(between)
+    items = as_list(value)
+    pieces: list[str] = []
+    joined: set[str] | None = None
+    for item in items:
+        element = force(item)
+        if isinstance(element, str):
+            pieces.append(element)
+        elif isinstance(element, ContextString):
+            pieces.append(element.text)
+            if joined is None:
+                joined = set(element.context)
+            else:
+                joined |= element.context
+        else:
+            parts: list[str] = []
+            found = coerce_into(session, element, parts, NO_CONTEXT, True, False)
+            pieces.append("".join(parts))
+            if found:
+                if joined is None:
+                    joined = set(found)
+                else:
+                    joined |= found
+    text = rejoin(glue.join(pieces))
+    if joined is not None:
+        return ContextString(text, context | joined)
+    return make_string(text, context)
+
+
+@final
+class _Replacer:
+    """The texts to look for in ``replaceStrings``, prepared."""
+
+    def __init__(self, source: list[object], patterns: list[str]) -> None:
+        self.source: Final = source  # kept alive: its identity is the key under which this is remembered
+        self.patterns: Final = patterns
+        self.has_empty: Final = "" in patterns
+        self.odd: Final = any([not _is_characters(pattern) for pattern in patterns])
+        index: dict[str, int] = {}
+        for at in range(len(patterns)):
+            index.setdefault(patterns[at], at)
+        self.index: Final = index
+        self.finder: Final = re.compile("|".join([re.escape(pattern) for pattern in patterns]))
+
+
+def _is_characters(text: str) -> bool:
+    """Whether the text is whole characters (no bytes that are not UTF-8)."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_REPLACERS: Final[dict[int, _Replacer]] = {}
+_MOST_REPLACERS: Final = 256
+
+
+def _replacer(source: list[object]) -> _Replacer:
+    known = _REPLACERS.get(id(source))
+    if known is not None and known.source is source:
+        return known
+    patterns = [as_string(item, ", in the first argument of 'replaceStrings'") for item in source]
+    made = _Replacer(source, patterns)
+    if len(_REPLACERS) >= _MOST_REPLACERS:
+        _REPLACERS.clear()
+    _REPLACERS[id(source)] = made
+    return made
+
+
+def replace_strings(session: Session, old: object, new: object, value: object) -> object:
+    sources = as_list(old)
+    targets = as_list(new)
+    if len(sources) != len(targets):
+        raise EvalError("'from' and 'to' arguments passed to builtins.replaceStrings have different lengths")
+    given = force(value)
+    context = NO_CONTEXT
+    if isinstance(given, str):
+        text = given
+    elif isinstance(given, ContextString):
+        text = given.text
+        context = given.context
+    else:
+        raise TypeFault(f"value is {type_name(given)} while a string was expected")
+    if len(sources) == 1:
+        pattern = as_string(sources[0])
+        if pattern and (text.isascii() or (_is_characters(text) and _is_characters(pattern))):
+            if pattern not in text:
+                return given
+            target = force(targets[0])
+            if isinstance(target, ContextString):
+                return ContextString(rejoin(text.replace(pattern, target.text)), context | target.context)
+            return make_string(rejoin(text.replace(pattern, as_string(target))), context)
+    elif not sources:
+        return given
+    replacer = _replacer(sources)
+    if not text.isascii() and (replacer.has_empty or replacer.odd or not _is_characters(text)):
+        replacer = _Replacer(sources, [byte_view(pattern) for pattern in replacer.patterns])
+        return _replaced(replacer, byte_view(text), targets, context, True)
+    return _replaced(replacer, text, targets, context, False)
+
+
+def _replaced(replacer: _Replacer, text: str, targets: list[object], context: frozenset[str], as_bytes: bool) -> object:
+    pieces: list[str] = []
+    texts: dict[str, str] = {}
+    finder = replacer.finder
+    at = 0
+    size = len(text)
+    while at <= size:
+        match = finder.search(text, at)
+        if match is None:
+            break
+        start = match.start()
+        found = match.group()
+        if start > at:
+            pieces.append(text[at:start])
+        target = texts.get(found)
+        if target is None:
+            # Forced only now: a replacement that is not needed may be an error.
+            replacement = force(targets[replacer.index[found]])
+            if isinstance(replacement, ContextString):
+                context = context | replacement.context
+                target = replacement.text
+            else:
+                target = as_string(replacement)
+            if as_bytes:
+                target = byte_view(target)
+            texts[found] = target
+        pieces.append(target)
+        if found:
+            at = start + len(found)
+        else:
+            # An empty pattern matches before every byte (and at the end), and lets that byte through.
+            if start < size:
+                pieces.append(text[start])
+            at = start + 1
+    if at < size:
+        pieces.append(text[at:])
+    joined = "".join(pieces)
+    return make_string(from_byte_view(joined) if as_bytes else rejoin(joined), context)
+
+
+TABLE: Final[list[Builtin]] = [
+    Builtin(
+        "toString",
+        1,
+        True,
+        to_string,
+        "toString *e*\n\n*e* as a string: numbers, null (empty), Booleans (`1` and empty), lists (joined with blanks), "
+        "paths (not copied to the store), sets with `__toString` or `outPath`.",
+    ),
+    Builtin("stringLength", 1, True, string_length, "stringLength *s*\n\nThe number of bytes of a string."),
+    Builtin(
+        "substring",
+        3,
+        True,
+        substring,
+        "substring *start* *len* *s*\n\n*len* bytes of *s* from byte *start* (from 0); "
+        "with a negative *len* everything to the end.",
+    ),
+    Builtin(
+        "concatStringsSep",
+        2,
+        True,
+        concat_strings_sep,
+        "concatStringsSep *separator* *list*\n\nThe strings of a list with a separator between them.",
+    ),
+    Builtin(
+        "replaceStrings",
+        3,
+        True,
+        replace_strings,
+        "replaceStrings *from* *to* *s*\n\n*s* with every occurrence of a string in *from* replaced by the one at the "
+        "same index in *to*. Of several that match at one place, the first in *from* counts.",
+    ),
+]
