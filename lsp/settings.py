@@ -84,17 +84,18 @@ def merge(first: Settings, second: Settings) -> Settings:
 def configuration(settings: Settings, roots: Sequence[str], machine: nixpkgs.Machine) -> tuple[Configure, str]:
     """What the worker is told, and a line for the log that says which nixpkgs it is and why.
 
-    ``<nixpkgs>`` falls back on the nixpkgs that was found where the search path has none.
+    ``<nixpkgs>`` is the one that is set; where none is, what the search path says, and where that has none the one
+    that was found.
     """
+    entries = list(settings.search_path) or nixpkgs.search_path(machine)
     if settings.nixpkgs:
         path, reason = settings.nixpkgs, f"nixpkgs: {settings.nixpkgs} (set)"
     elif (found := nixpkgs.find(roots, machine)) is not None:
         path, reason = found.path, f"nixpkgs: {found.path} ({found.reason})"
     else:
         path, reason = "", "nixpkgs: none found"
-    entries = list(settings.search_path) or nixpkgs.search_path(machine)
     if path:
-        entries.append(f"nixpkgs={path}")
+        entries.insert(0 if settings.nixpkgs else len(entries), f"nixpkgs={path}")
     return Configure(tuple(roots), path, tuple(entries), settings.system), reason
 
 

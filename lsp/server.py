@@ -1,0 +1,336 @@
+"""The wire: requests in, answers out. Everything runs on the event loop; nothing here takes long or knows Nix."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, BinaryIO, Final, ParamSpec, TypeVar, cast
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import LanguageServerProtocol, lsp_method
+
+from evaluator import version
+from evaluator.service.protocol import Status
+from lsp import uri as uris
+from lsp import wire
+from lsp.documents import Document
+from lsp.ide import completion as ide_completion
+from lsp.ide import definition as ide_definition
+from lsp.ide import hover as ide_hover
+from lsp.process import Process
+from lsp.session import Session
+from lsp.settings import SECTION
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_QUIET_SECONDS: Final = 0.1  # diagnostics wait this long for the next keystroke
+_PROGRESS_SECONDS: Final = 0.3  # shorter work is not worth a progress bar
+_PROGRESS_TOKEN: Final = "tvix-lsp/evaluator"
+
+
+class Protocol(LanguageServerProtocol):
+    """pygls' protocol without its own copies of the texts, which it would rebuild with every keystroke."""
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
+    def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:
+        self._ours.opened(params)
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
+    def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> None:
+        self._ours.changed(params)
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
+    def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
+        self._ours.closed(params)
+
+    @property
+    def _ours(self) -> Server:
+        return cast("Server", self._server)
+
+
+def _guarded(
+    handler: Callable[P, Coroutine[Any, Any, T | None]],
+) -> Callable[P, Coroutine[Any, Any, T | None]]:
+    """A request that fails is logged and has no answer; editors show errors of requests to people who asked nothing."""
+
+    @functools.wraps(handler)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return await handler(*args, **kwargs)
+        except Exception:
+            log.exception("a request failed")
+            return None
+
+    return guarded
+
+
+class Server(LanguageServer):
+    """One connection to one client."""
+
+    def __init__(self, session: Session, process: Process | None = None) -> None:
+        super().__init__(
+            "tvix-lsp", version.describe(), types.TextDocumentSyncKind.Incremental, protocol_cls=Protocol, max_workers=4
+        )
+        self.session: Final = session
+        self._process = process
+        self._checks: Final[dict[str, asyncio.TimerHandle]] = {}
+        self._progress: Final = _Progress(self)
+        session.on_status = self._progress.show
+        self._register()
+
+    def _register(self) -> None:
+        on = self.feature
+        # pygls marks what it is given, which a bound method does not allow; a partial of it does.
+        on(types.INITIALIZE)(functools.partial(self._initialize))
+        on(types.INITIALIZED)(functools.partial(self._initialized))
+        on(types.SHUTDOWN)(functools.partial(self._shutdown))
+        on(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(functools.partial(self._configuration_changed))
+        on(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(functools.partial(self._folders_changed))
+        on(types.TEXT_DOCUMENT_HOVER)(_guarded(self._hover))
+        on(types.TEXT_DOCUMENT_DEFINITION)(_guarded(self._definition))
+        on(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(
+            _guarded(self._completion)
+        )
+
+    def report_server_error(self, error: Exception, source: Any) -> None:
+        """Errors are for the log; nobody asked for a window with them."""
+        log.error("%s: %s", getattr(source, "__name__", source), error)
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def _initialize(self, params: types.InitializeParams) -> None:
+        self.session.documents.encoding = str(getattr(encoding := self.workspace.position_encoding, "value", encoding))
+        complaints = self.session.settle(folders_of(params), params.initialization_options)
+        for complaint in complaints:
+            log.warning("%s", complaint)
+        process, self._process = self._process, None
+        self.session.start(process)
+
+    async def _initialized(self, params: types.InitializedParams) -> None:
+        self._progress.client_is_ready()
+        await self._pull_configuration()
+
+    async def _shutdown(self, params: None) -> None:
+        for handle in self._checks.values():
+            handle.cancel()
+        self._checks.clear()
+        await self.session.stop()
+
+    async def _pull_configuration(self) -> None:
+        workspace = self.client_capabilities.workspace
+        if workspace is None or not workspace.configuration:
+            return
+        item = types.ConfigurationItem(section=SECTION, scope_uri=None)
+        try:
+            found = await self.workspace_configuration_async(types.ConfigurationParams([item]))
+        except Exception as error:
+            log.warning("the client does not tell its settings: %s", error)
+            return
+        if found and found[0]:
+            self._take_settings(found[0])
+
+    async def _configuration_changed(self, params: types.DidChangeConfigurationParams) -> None:
+        if params.settings:
+            self._take_settings(params.settings)
+        else:
+            await self._pull_configuration()
+
+    def _take_settings(self, values: object) -> None:
+        for complaint in self.session.change_settings(values):
+            log.warning("%s", complaint)
+
+    def _folders_changed(self, params: types.DidChangeWorkspaceFoldersParams) -> None:
+        removed = {uris.to_path(folder.uri) for folder in params.event.removed}
+        added = [uris.to_path(folder.uri) for folder in params.event.added]
+        kept = [folder for folder in self.session.folders if folder not in removed]
+        self.session.folders = tuple(dict.fromkeys([*kept, *(folder for folder in added if folder)]))
+        for complaint in self.session.reread():
+            log.warning("%s", complaint)
+
+    # --- documents -------------------------------------------------------------------------------
+
+    def opened(self, params: types.DidOpenTextDocumentParams) -> None:
+        """A document is opened."""
+        item = params.text_document
+        self.session.open(item.uri, item.version, item.text)
+        self._check(item.uri)
+
+    def changed(self, params: types.DidChangeTextDocumentParams) -> None:
+        """A document is edited."""
+        uri = params.text_document.uri
+        changes = [wire.change(event) for event in params.content_changes]
+        if self.session.edit(uri, params.text_document.version, changes) is None:
+            log.warning("a change of %s, which was never opened", uri)
+            return
+        self._cancel_check(uri)
+        self._checks[uri] = asyncio.get_running_loop().call_later(_QUIET_SECONDS, self._check, uri)
+
+    def closed(self, params: types.DidCloseTextDocumentParams) -> None:
+        """A document is closed; what was wrong with it is nobody's business any more."""
+        uri = params.text_document.uri
+        self._cancel_check(uri)
+        self.session.close(uri)
+        self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
+
+    def _cancel_check(self, uri: str) -> None:
+        handle = self._checks.pop(uri, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _check(self, uri: str) -> None:
+        self._checks.pop(uri, None)
+        document = self.session.documents.get(uri)
+        if document is not None:
+            found = types.PublishDiagnosticsParams(uri, wire.diagnostics(document), document.version)
+            self.text_document_publish_diagnostics(found)
+
+    # --- questions -------------------------------------------------------------------------------
+
+    async def _hover(self, params: types.HoverParams) -> types.Hover | None:
+        at = self._at(params)
+        if at is None:
+            return None
+        document, offset = at
+        lines = document.lines
+        found = await ide_hover.hover(self.session.snapshot(document), offset)
+        return wire.hover(found, lines, self._knows_markdown(_hover_formats)) if found is not None else None
+
+    async def _definition(self, params: types.DefinitionParams) -> list[types.Location] | None:
+        at = self._at(params)
+        if at is None:
+            return None
+        document, offset = at
+        found = await ide_definition.definition(self.session.snapshot(document), offset)
+        return wire.locations(found, self.session.documents) or None
+
+    async def _completion(self, params: types.CompletionParams) -> types.CompletionList | None:
+        at = self._at(params)
+        if at is None:
+            return None
+        document, offset = at
+        lines = document.lines
+        found = await ide_completion.completion(self.session.snapshot(document), offset)
+        if found is None:
+            return None
+        replacing = bool(_item_capability(self.client_capabilities, "insert_replace_support"))
+        markdown = self._knows_markdown(_documentation_formats)
+        return wire.completion(found, lines, offset, replacing=replacing, markdown=markdown)
+
+    def _at(
+        self, params: types.HoverParams | types.DefinitionParams | types.CompletionParams
+    ) -> tuple[Document, int] | None:
+        document = self.session.document(params.text_document.uri)
+        if document is None:
+            return None
+        return document, wire.offset(document.lines, params.position)
+
+    def _knows_markdown(self, formats: Callable[[types.ClientCapabilities], object]) -> bool:
+        known = formats(self.client_capabilities)
+        return isinstance(known, list | tuple) and types.MarkupKind.Markdown in known
+
+
+class _Progress:
+    """Shows that the evaluator is loading, to clients that can show it, when it takes more than a moment."""
+
+    def __init__(self, server: Server) -> None:
+        self._server: Final = server
+        self._ready = False
+        self._text = ""
+        self._shown = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: Final[set[asyncio.Task[None]]] = set()
+
+    def client_is_ready(self) -> None:
+        """The client has said that requests may be sent to it."""
+        window = self._server.client_capabilities.window
+        self._ready = window is not None and bool(window.work_done_progress)
+        if self._text:
+            self._later()
+
+    def show(self, status: Status) -> None:
+        """The worker says what it is doing."""
+        self._text = (status.text or "evaluating") if status.state == "loading" else ""
+        if self._text and self._shown:
+            self._server.work_done_progress.report(_PROGRESS_TOKEN, types.WorkDoneProgressReport(message=self._text))
+        elif self._text:
+            self._later()
+        else:
+            self._end()
+
+    def _later(self) -> None:
+        if self._ready and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PROGRESS_SECONDS, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._run(self._create())
+
+    async def _create(self) -> None:
+        progress = self._server.work_done_progress
+        if _PROGRESS_TOKEN not in progress.tokens:
+            try:
+                await progress.create_async(_PROGRESS_TOKEN)
+            except Exception as error:
+                log.debug("no progress for this client: %s", error)
+                self._ready = False
+                return
+        if self._text and not self._shown:
+            self._shown = True
+            progress.begin(_PROGRESS_TOKEN, types.WorkDoneProgressBegin("Nix", message=self._text, cancellable=False))
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._shown:
+            self._shown = False
+            progress = self._server.work_done_progress
+            progress.end(_PROGRESS_TOKEN, types.WorkDoneProgressEnd())
+            progress.tokens.pop(_PROGRESS_TOKEN, None)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def folders_of(params: types.InitializeParams) -> list[str]:
+    """The workspace's folders as paths; those that are not on disk are left out."""
+    found = [folder.uri for folder in params.workspace_folders or []]
+    if not found and params.root_uri:
+        found = [params.root_uri]
+    paths = [path for uri in found if (path := uris.to_path(uri))]
+    if not paths and params.root_path:
+        paths = [params.root_path]
+    return paths
+
+
+def _hover_formats(client: types.ClientCapabilities) -> object:
+    hover = client.text_document.hover if client.text_document is not None else None
+    return hover.content_format if hover is not None else None
+
+
+def _documentation_formats(client: types.ClientCapabilities) -> object:
+    return _item_capability(client, "documentation_format")
+
+
+def _item_capability(client: types.ClientCapabilities, name: str) -> object:
+    completion = client.text_document.completion if client.text_document is not None else None
+    item = completion.completion_item if completion is not None else None
+    return getattr(item, name, None)
+
+
+def serve_stdio(session: Session, process: Process | None, stdin: BinaryIO, stdout: BinaryIO) -> None:
+    """Serves one client over two streams until it leaves."""
+    Server(session, process).start_io(stdin, stdout)
+
+
+def serve_tcp(session: Session, process: Process | None, host: str, port: int) -> None:
+    """Waits for one client, and serves it until it leaves."""
+    Server(session, process).start_tcp(host, port)
