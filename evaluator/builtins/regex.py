@@ -140,7 +140,7 @@ def split(session: Session, pattern: object, value: object) -> object:
     return result
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin(
         "match",
         2,
