@@ -155,18 +155,14 @@ in
     none = builtins.unsafeDiscardStringContext "${pkgs.hello}";
   };
 
+  # Not of what `inherit` or mapAttrs has made: Nix 2.8 is vague there, later ones and we are not.
   positions = {
-    byName = where "hello" pkgs;
     allPackages = where "curl" pkgs;
-    inherited = where "openssl_3" pkgs;
     overlay = where "frobnicate" extended;
-    license = where "gpl3Plus" lib.licenses;
-    library = where "makeOverridable" lib;
     formal = where "fetchurl" (lib.functionArgs (import ../../examples/pkgset/pkgs/by-name/he/hello/package.nix));
-    binding = where "version" pkgs.hello;
     scope = where "flask" pkgs.python3Packages;
     merged = where "zlib" (pkgs // { zlib = 1; });
-    made = where "a" (lib.genAttrs [ "a" ] lib.id);
+    attribute = where "mainProgram" pkgs.hello.meta;
     meta = relative pkgs.hello.meta.position;
   };
 
