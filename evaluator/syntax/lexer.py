@@ -233,6 +233,11 @@ class Lexer:
             if what == _SINGLE:
                 i += 1
                 if c == 61:  # =
+                    if recover and data[i] == 61:
+                        marker = self.conflict_marker(start)
+                        if marker:
+                            i = marker
+                            continue
                     if data[i] == 61:
                         i += 1
                         kinds.append(EQUAL)
@@ -279,7 +284,8 @@ class Lexer:
             else:
                 message = f"invalid character {shown[:20]!a}"
             self.report("invalid-character", message, i, j)
-        self.add(BAD, i, j)
+        if not self.recover:
+            self.add(BAD, i, j)
         return j
 
     def other(self, c: i64, i: i64) -> i64:
@@ -376,6 +382,10 @@ class Lexer:
         elif c == 42:  # *
             kind = TIMES
         elif c == 60:  # <
+            if n == 60 and self.recover:
+                j = self.conflict_marker(i)
+                if j:
+                    return j
             if _PATH_CHAR[n]:
                 j = self.search_path(i)
                 if j:
@@ -389,6 +399,10 @@ class Lexer:
             else:
                 kind = LESS
         elif c == 62:  # >
+            if n == 62 and self.recover:
+                j = self.conflict_marker(i)
+                if j:
+                    return j
             if n == 61:
                 kind = GREATER_EQUAL
                 width = 2
@@ -405,6 +419,10 @@ class Lexer:
                 kind = AND_OP
                 width = 2
         elif c == 124:  # |
+            if n == 124 and self.recover:
+                j = self.conflict_marker(i)
+                if j:
+                    return j
             if n == 124:
                 kind = OR_OP
                 width = 2
@@ -419,13 +437,15 @@ class Lexer:
                 return j
         if kind == BAD:
             self.report("invalid-character", f"invalid character `{self.text[i]}`", i, i + 1)
+            if self.recover:
+                return i + 1
         self.add(kind, i, i + width)
         return i + width
 
     def open_comment(self, i: i64) -> i64:
         """``/*`` that is never closed: taken to end with its line."""
         j: i64 = i + 2
-        while data_is_line(self.data, j) and j < self.size:
+        while in_line(self.data, j) and j < self.size:
             j += 1
         self.report("unterminated-comment", "this comment is never closed: `*/` is missing", i, i + 2)
         self.comments.append((i, j))
@@ -749,6 +769,21 @@ class Lexer:
 
     # Broken text.
 
+    def conflict_marker(self, start: i64) -> i64:
+        """The end of a line that git left in a merge conflict; 0 when there is none here."""
+        data = self.data
+        if start > self.begin and data[start - 1] != 10:
+            return 0
+        i: i64 = start
+        while data[i] == data[start]:
+            i += 1
+        if i - start != 7 or not (_BLANK[data[i]] or i >= self.size):
+            return 0
+        while in_line(data, i) and i < self.size:
+            i += 1
+        self.report("conflict-marker", "a merge conflict has been left here", start, i)
+        return i
+
     def flag_binding(self) -> None:
         """Flag the first token of the attribute path before the ``=`` just added."""
         kinds = self.kinds
@@ -762,7 +797,8 @@ class Lexer:
                 i = opener
             elif kind != ID and kind != OR and kind != STRING:
                 return
-            if i == 0 or kinds[i - 1] != DOT:
+            # A path that breaks off at the end of a line ("lib.licenses.") is not part of this one.
+            if i == 0 or kinds[i - 1] != DOT or self.data.find(b"\n", self.ends[i - 1], self.starts[i]) >= 0:
                 kinds[i] = kinds[i] | BINDING
                 return
             i -= 2
@@ -786,6 +822,6 @@ class Lexer:
         return -1
 
 
-def data_is_line(data: bytes, i: i64) -> bool:
+def in_line(data: bytes, i: i64) -> bool:
     """Whether the character at ``i`` does not end a line."""
     return data[i] != 10 and data[i] != 13

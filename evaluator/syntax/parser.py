@@ -626,7 +626,10 @@ class Parser:
     def parse_signed_item(self) -> Expr:
         """``-1`` in a list, where it needs parentheses."""
         start = self.here()
-        expr = self.parse_unary()
+        sign = SPELLING[self.kind]
+        self.advance()
+        operand = self.parse_select()
+        expr = Unary(start - self.base, operand.end, sign, operand)
         end = expr.end + self.base
         self.report(
             "needs-parentheses",
