@@ -27,13 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     _log_to_stderr(options.log_level)
     if options.tcp is not None:
-        return _tcp(*options.tcp)
+        return _tcp(options.tcp, _worker(options.worker))
     if sys.stdin.isatty() and not options.stdio:
         print("tvix-lsp: this is a language server; an editor starts it. See tvix-lsp --help", file=sys.stderr)
         return 2
     from lsp.early import serve
 
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, _worker(options.worker))
     return 0
 
 
@@ -45,10 +45,25 @@ def _server_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stdio", action="store_true", help="speak the protocol on stdin and stdout (the default)")
     parser.add_argument("--tcp", metavar="HOST:PORT", type=_address, help="wait for one client at an address instead")
-    parser.add_argument("--log-level", choices=_LEVELS, default="warning", help="how much to say on stderr")
+    _add_common(parser, "warning")
     parser.add_argument("--clientProcessId", dest="client", help=argparse.SUPPRESS)  # some clients add it
     parser.add_argument("--version", action="store_true", help="print the version and how the evaluator runs")
     return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, level: str) -> None:
+    parser.add_argument("--log-level", choices=_LEVELS, default=level, help="how much to say on stderr")
+    parser.add_argument(
+        "--worker", metavar="COMMAND", help="another program that speaks the worker's protocol (evaluator/service)"
+    )
+
+
+def _worker(text: str | None) -> list[str]:
+    import shlex
+
+    from lsp.process import worker_command
+
+    return shlex.split(text) if text else worker_command()
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -58,18 +73,18 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def _tcp(host: str, port: int) -> int:
+def _tcp(address: tuple[str, int], command: list[str]) -> int:
     from lsp.early import start_worker
     from lsp.nixpkgs import Machine
     from lsp.session import Session
 
-    process = start_worker()
+    process = start_worker(command)
     from lsp.server import serve_tcp
 
     try:
-        serve_tcp(Session(Machine.here()), process, host, port)
+        serve_tcp(Session(Machine.here(), command), process, *address)
     except OSError as error:
-        print(f"tvix-lsp: {host}:{port}: {error.strerror or error}", file=sys.stderr)
+        print(f"tvix-lsp: {address[0]}:{address[1]}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 
@@ -82,13 +97,13 @@ def _inspect(words: Sequence[str]) -> int:
     parser.add_argument("place", metavar="FILE:LINE:COL", help="line and column count from 1, as editors show them")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--budget", type=float, default=60.0, metavar="SECONDS", help="how long evaluation may take")
-    parser.add_argument("--log-level", choices=_LEVELS, default="error", help="how much to say on stderr")
+    _add_common(parser, "error")
     options = parser.parse_args(words)
     _log_to_stderr(options.log_level)
     from lsp.inspect import BadPlace, inspect
 
     try:
-        sys.stdout.write(inspect(options.place, as_json=options.json, budget=options.budget))
+        sys.stdout.write(inspect(options.place, _worker(options.worker), as_json=options.json, budget=options.budget))
     except BadPlace as error:
         print(f"tvix-lsp: {error}", file=sys.stderr)
         return 1

@@ -1,8 +1,8 @@
 """Gets the worker going before anything else.
 
-Importing the types of the protocol takes longer than starting the worker. So the worker is started first; while a thread
-does the importing, the first message of the client is read here. It says where the workspace is and whether it is
-trusted, and the worker begins to load nixpkgs. The server then gets that message as if nobody had read it.
+Importing the types of the protocol takes longer than starting the worker. So the worker is started first; while a
+thread does the importing, the first message of the client is read here. It says where the workspace is and whether it
+is trusted, and the worker begins to load nixpkgs. The server then gets that message as if nobody had read it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from lsp import uri as uris
 from lsp.nixpkgs import Machine
-from lsp.process import Process, worker_command
+from lsp.process import Process
 from lsp.session import Session
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 _LONGEST_HEADER = 64
 
 
-def serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
-    """Serves the client at the other end of two streams."""
-    process = start_worker()
+def serve(stdin: BinaryIO, stdout: BinaryIO, command: Sequence[str]) -> None:
+    """Serves the client at the other end of two streams; ``command`` starts a worker."""
+    process = start_worker(command)
     importing = threading.Thread(target=_import_server, name="import", daemon=True)
     importing.start()
-    session = Session(Machine.here())
+    session = Session(Machine.here(), command)
     first = read_message(stdin)
     if process is not None:
         tell_early(session, process, first)
@@ -39,10 +39,10 @@ def serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
     serve_stdio(session, process, cast(BinaryIO, Replayed(first, stdin)), stdout)
 
 
-def start_worker() -> Process | None:
+def start_worker(command: Sequence[str]) -> Process | None:
     """A worker that knows nothing yet; None (and a line in the log) when it does not start."""
     try:
-        return Process(worker_command())
+        return Process(command)
     except OSError as error:
         log.error("the evaluation worker cannot be started: %s", error)
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,10 +39,10 @@ class Answers:
     completion: Completion | None
 
 
-def inspect(place: str, *, as_json: bool, budget: float) -> str:
-    """The answers at ``FILE:LINE:COL`` as text or JSON. Raises :class:`BadPlace`."""
+def inspect(place: str, command: Sequence[str], *, as_json: bool, budget: float) -> str:
+    """The answers at ``FILE:LINE:COL`` as text or JSON; ``command`` starts a worker. Raises :class:`BadPlace`."""
     path, line, column = parse_place(place)
-    session = Session(Machine.here())
+    session = Session(Machine.here(), command)
     answers = asyncio.run(_ask(session, path, line, column, budget))
     value = _as_json(session, answers)
     if as_json:

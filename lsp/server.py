@@ -31,7 +31,6 @@ T = TypeVar("T")
 
 _QUIET_SECONDS: Final = 0.1  # diagnostics wait this long for the next keystroke
 _PROGRESS_SECONDS: Final = 0.3  # shorter work is not worth a progress bar
-_PROGRESS_TOKEN: Final = "tvix-lsp/evaluator"
 
 
 class Protocol(LanguageServerProtocol):
@@ -242,7 +241,8 @@ class _Progress:
         self._server: Final = server
         self._ready = False
         self._text = ""
-        self._shown = False
+        self._token = ""  # of the progress that is shown
+        self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: Final[set[asyncio.Task[None]]] = set()
 
@@ -256,8 +256,8 @@ class _Progress:
     def show(self, status: Status) -> None:
         """The worker says what it is doing."""
         self._text = (status.text or "evaluating") if status.state == "loading" else ""
-        if self._text and self._shown:
-            self._server.work_done_progress.report(_PROGRESS_TOKEN, types.WorkDoneProgressReport(message=self._text))
+        if self._text and self._token:
+            self._server.work_done_progress.report(self._token, types.WorkDoneProgressReport(message=self._text))
         elif self._text:
             self._later()
         else:
@@ -273,26 +273,27 @@ class _Progress:
 
     async def _create(self) -> None:
         progress = self._server.work_done_progress
-        if _PROGRESS_TOKEN not in progress.tokens:
-            try:
-                await progress.create_async(_PROGRESS_TOKEN)
-            except Exception as error:
-                log.debug("no progress for this client: %s", error)
-                self._ready = False
-                return
-        if self._text and not self._shown:
-            self._shown = True
-            progress.begin(_PROGRESS_TOKEN, types.WorkDoneProgressBegin("Nix", message=self._text, cancellable=False))
+        self._count += 1
+        token = f"tvix-lsp/{self._count}"
+        try:
+            await progress.create_async(token)
+        except Exception as error:
+            log.debug("no progress for this client: %s", error)
+            self._ready = False
+            return
+        if self._text and not self._token:
+            self._token = token
+            progress.begin(token, types.WorkDoneProgressBegin("Nix", message=self._text, cancellable=False))
 
     def _end(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._shown:
-            self._shown = False
+        token, self._token = self._token, ""
+        if token:
             progress = self._server.work_done_progress
-            progress.end(_PROGRESS_TOKEN, types.WorkDoneProgressEnd())
-            progress.tokens.pop(_PROGRESS_TOKEN, None)
+            progress.end(token, types.WorkDoneProgressEnd())
+            progress.tokens.pop(token, None)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

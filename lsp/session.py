@@ -17,7 +17,7 @@ from lsp.documents import Change, Document, Documents
 from lsp.ide.types import Snapshot
 from lsp.ide.values import NoValues, Values
 from lsp.nixpkgs import Machine
-from lsp.process import Process, worker_command
+from lsp.process import Process
 from lsp.settings import Settings
 from lsp.worker import Limits, Worker, launcher
 
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 
 
 class Session:
-    """Lives on one event loop. ``folders`` are the workspace's, absolute; ``client`` its settings."""
+    """Lives on one event loop. ``command`` starts a worker; ``folders`` are the workspace's, absolute."""
 
-    def __init__(self, machine: Machine, *, command: Sequence[str] | None = None) -> None:
+    def __init__(self, machine: Machine, command: Sequence[str]) -> None:
         self.documents: Final = Documents()
         self.folders: tuple[str, ...] = ()
         self.settings = Settings()
         self.on_status: Callable[[Status], None] | None = None
         self._machine: Final = machine
-        self._command: Final = list(command) if command is not None else worker_command()
+        self._command: Final = list(command)
         self._client = Settings()
         self._worker: Worker | None = None
         self._configuration = Configure()
@@ -76,6 +76,7 @@ class Session:
             log.info("the workspace is not trusted: nothing is evaluated")
             if process is not None:
                 process.kill()
+                process.wait(1.0)
             return
         self._worker = Worker(
             launcher(self._command), limits=Limits(budget=self.settings.budget), on_status=self._status

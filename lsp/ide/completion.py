@@ -66,6 +66,10 @@ class _Word:
     end: int
     typed: str
 
+    def begins(self, offset: int) -> bool:
+        """Whether what begins at ``offset`` is what is being typed, and no name that was there before."""
+        return self.typed != "" and offset == self.start
+
 
 async def completion(snapshot: Snapshot, offset: int) -> Completion | None:
     """What could stand at ``offset``; None where nothing can be completed (comments, strings, numbers)."""
@@ -134,7 +138,7 @@ async def _in_inherit(snapshot: Snapshot, chain: Sequence[Place], node: Inherit,
     taken = frozenset(
         name
         for step in node.names
-        if base + step.start != word.start and (name := names.static_name(step, base, snapshot.text))
+        if not word.begins(base + step.start) and (name := names.static_name(step, base, snapshot.text))
     )
     if node.source is not None and not isinstance(node.source, Missing):
         target = Target(snapshot.path, base + node.source.start, base + node.source.end)
@@ -148,7 +152,9 @@ async def _among_formals(snapshot: Snapshot, chain: Sequence[Place], word: _Word
     formals = next((link for link in reversed(chain) if isinstance(link.node, Formals)), None)
     taken: set[str] = set()
     if formals is not None and isinstance(formals.node, Formals):
-        taken = {formal.name.name for formal in formals.node.formals if formals.base + formal.name.start != word.start}
+        taken = {
+            formal.name.name for formal in formals.node.formals if not word.begins(formals.base + formal.name.start)
+        }
     return await _arguments(snapshot, word, taken, [])
 
 
@@ -195,7 +201,7 @@ async def _in_scope(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> 
     items = [
         Item(name, "argument" if bound.kind in _ARGUMENTS else "variable", static.kind_in_words(bound), order=_LEXICAL)
         for name, bound in lexical.items()
-        if bound.start != word.start and _PLAIN.match(name)
+        if not word.begins(bound.start) and _PLAIN.match(name)
     ]
     answer: Answer | None = None
     if any(scope.is_with for scope in inside):

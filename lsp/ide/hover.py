@@ -30,13 +30,12 @@ async def hover(snapshot: Snapshot, offset: int) -> Hover | None:
 
 def _evaluated(snapshot: Snapshot, subject: Subject, answer: Answer, facts: Facts) -> Hover:
     about = [facts.kind, static.in_words(snapshot, subject)]
-    if answer.route:
-        about.append(f"reached through {answer.route}")
     lines = [("version", facts.version), ("homepage", facts.homepage)]
     if facts.outputs and facts.outputs != ("out",):
         lines.append(("outputs", " ".join(facts.outputs)))
-    if facts.size >= 0:
+    if facts.size >= 0 and facts.kind in ("set", "list"):
         lines.append(("elements" if facts.kind == "list" else "attributes", str(facts.size)))
+    lines.append(("by way of", answer.route))
     doc = "\n\n".join(part for part in (facts.description, facts.doc.strip()) if part)
     notes = list(facts.notes)
     if answer.stale:

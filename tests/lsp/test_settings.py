@@ -66,7 +66,7 @@ def test_configuration_adds_the_nixpkgs_that_was_found(tmp_path: Path) -> None:
     configured, reason = configuration(Settings("/set"), ["/w"], machine)
     assert (configured.nixpkgs, configured.search_path, configured.roots) == (
         "/set",
-        ("other=/o", "nixpkgs=/set"),
+        ("nixpkgs=/set", "other=/o"),
         ("/w",),
     )
     assert "/set" in reason
