@@ -80,9 +80,10 @@ def extensions() -> list[Extension]:
     found: list[Extension] = mypycify(
         [*options, *modules], opt_level="3", debug_level="0", multi_file=True, group_name="tvix_lsp"
     )
+    flags = ["-Wno-error"] if os.name == "posix" else []
+    flags += LINUX_CFLAGS if sys.platform == "linux" else []
     for extension in found:
-        extension.extra_compile_args += ["-Wno-error"] if os.name == "posix" else []
-        extension.extra_compile_args += LINUX_CFLAGS if sys.platform == "linux" else []
+        extension.extra_compile_args = [*extension.extra_compile_args, *flags]  # mypycify lets all share one list
     return found
 
 
