@@ -351,21 +351,26 @@ class Lowering:
         if len(parts) == 1 and parts[0].interpolation is None:
             return Constant(parts[0].text)
         codes: list[Code] = []
+        spots: list[int] = []
         for part in parts:
             interpolation = part.interpolation
             if interpolation is None:
                 codes.append(Constant(part.text))
+                spots += (0, 0)
             else:
                 codes.append(self.expr(interpolation.expr, base, scope))
-        return InterpolateCode(self.session, codes, self.file, base + expr.start, base + expr.end)
+                spots += (base + interpolation.start, base + interpolation.end)
+        return InterpolateCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
 
     def path(self, expr: tree.Path, base: int, scope: Scope | None) -> Code:
         text = self.file.text
         codes: list[Code] = []
+        spots: list[int] = []
         first = ""
         for index, part in enumerate(expr.parts):
             if isinstance(part, tree.Interpolation):
                 codes.append(self.expr(part.expr, base, scope))
+                spots += (base + part.start, base + part.end)
                 continue
             piece = text[base + part.start : base + part.end]
             if index == 0:
@@ -375,9 +380,10 @@ class Lowering:
                     piece = self.directory + "/" + piece
                 first = piece
             codes.append(Constant(piece))
+            spots += (0, 0)
         if len(codes) == 1:
             return Constant(PathValue(canonical(first)))
-        return PathCode(self.session, codes, self.file, base + expr.start, base + expr.end)
+        return PathCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
 
     # --- operators ---------------------------------------------------------------------------
 

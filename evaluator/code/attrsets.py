@@ -63,7 +63,9 @@ def attribute_name(value: object, place: Place) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, ContextString):
-        raise TypeFault(f"the string '{value.text}' is not allowed to refer to a store path", place)
+        raise TypeFault(
+            f"the string '{value.text}' is not allowed to refer to a store path (such as '{min(value.context)}')", place
+        )
     raise TypeFault(f"value is {type_name(value)} while a string was expected", place)
 
 

@@ -45,6 +45,10 @@ class LambdaCode(Function):
     def title(self) -> str:
         return f"'{self.name}'" if self.name else "anonymous lambda"
 
+    def quoted(self) -> str:
+        """The name in quotes for messages about its arguments."""
+        return f"'{self.name or 'anonymous lambda'}'"
+
     def eval(self, env: Env) -> object:
         return Closure(self, env)
 
@@ -153,7 +157,7 @@ class FormalsLambda(LambdaCode):
                 default = defaults[index]
                 if default is None:
                     raise TypeFault(
-                        f"{self.title()} called without required argument '{self.names[index]}'", self.place()
+                        f"function {self.quoted()} called without required argument '{self.names[index]}'", self.place()
                     )
                 inner[slot] = default.thunk(inner)
             slot += 1
@@ -161,7 +165,7 @@ class FormalsLambda(LambdaCode):
     def _refuse(self, given: Attrs) -> None:
         for name in sorted(given.items):
             if name not in self.names:
-                error = TypeFault(f"{self.title()} called with unexpected argument '{name}'", self.place())
+                error = TypeFault(f"function {self.quoted()} called with unexpected argument '{name}'", self.place())
                 error.suggestions = self.names
                 raise error
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from mypy_extensions import i64
+
 from evaluator.runtime.coerce import NO_CONTEXT, canonical, coerce_into, make_string, rejoin
 from evaluator.runtime.compare import equal, less
 from evaluator.runtime.errors import AssertionFailed, EvalError, TypeFault
@@ -81,23 +83,35 @@ class BinaryCode(Placed):
         self.left: Final = left
         self.right: Final = right
 
+    def place_of(self, operand: Code) -> Place:
+        """Where an operand stands; the whole operation's place if the operand does not know its own."""
+        place = operand.place()
+        return self.place() if place is None else place
+
+    def operand_truth(self, operand: Code, env: Env) -> bool:
+        """The Boolean that an operand is."""
+        value = operand.eval(env)
+        if isinstance(value, bool):
+            return value
+        raise TypeFault(f"value is {type_name(value)} while a Boolean was expected", self.place_of(operand))
+
 
 @final
 class AndCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return self.truth(self.left.eval(env)) and self.truth(self.right.eval(env))
+        return self.operand_truth(self.left, env) and self.operand_truth(self.right, env)
 
 
 @final
 class OrCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return self.truth(self.left.eval(env)) or self.truth(self.right.eval(env))
+        return self.operand_truth(self.left, env) or self.operand_truth(self.right, env)
 
 
 @final
 class ImpliesCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return not self.truth(self.left.eval(env)) or self.truth(self.right.eval(env))
+        return not self.operand_truth(self.left, env) or self.operand_truth(self.right, env)
 
 
 @final
@@ -169,9 +183,9 @@ class UpdateCode(BinaryCode):
         left = self.left.eval(env)
         right = self.right.eval(env)
         if not isinstance(left, Attrs):
-            raise TypeFault(f"value is {type_name(left)} while a set was expected", self.place())
+            raise TypeFault(f"value is {type_name(left)} while a set was expected", self.place_of(self.left))
         if not isinstance(right, Attrs):
-            raise TypeFault(f"value is {type_name(right)} while a set was expected", self.place())
+            raise TypeFault(f"value is {type_name(right)} while a set was expected", self.place_of(self.right))
         return update(left, right)
 
 
@@ -194,9 +208,9 @@ class ConcatCode(BinaryCode):
         left = self.left.eval(env)
         right = self.right.eval(env)
         if not isinstance(left, list):
-            raise TypeFault(f"value is {type_name(left)} while a list was expected", self.place())
+            raise TypeFault(f"value is {type_name(left)} while a list was expected", self.place_of(self.left))
         if not isinstance(right, list):
-            raise TypeFault(f"value is {type_name(right)} while a list was expected", self.place())
+            raise TypeFault(f"value is {type_name(right)} while a list was expected", self.place_of(self.right))
         if not right:
             return left
         if not left:
@@ -288,38 +302,50 @@ class AddCode(BinaryCode):
             if left.isascii() or right.isascii():
                 return left + right
             return rejoin(left + right)
+        at: Code = self
         try:
             if isinstance(left, (int, float)) and not isinstance(left, bool):
                 if isinstance(right, (int, float)) and not isinstance(right, bool):
                     return arithmetic("add", left, right, None)
+                at = self.right
                 raise TypeFault(f"cannot add {type_name(right)} to {type_name(left)}")
             pieces: list[str] = []
             if isinstance(left, PathValue):
+                at = self.right
                 context = coerce_into(self.session, right, pieces, NO_CONTEXT, False, False)
                 if context:
                     raise TypeFault("a string that refers to a store path cannot be appended to a path")
-                return PathValue(canonical(left.path + pieces[0]))
+                return PathValue(canonical(left.path + "".join(pieces)))
             copy = isinstance(left, (str, ContextString))
+            at = self.left
             context = coerce_into(self.session, left, pieces, NO_CONTEXT, copy, False)
+            at = self.right
             context = coerce_into(self.session, right, pieces, context, copy, False)
             return make_string(rejoin("".join(pieces)), context)
         except EvalError as error:
-            error.locate(self.place())
+            error.locate(self.place_of(at))
             raise
 
 
 @final
 class InterpolateCode(Placed):
-    """A string with interpolations; ``parts`` are constants and expressions."""
+    """A string with interpolations; ``parts`` are constants and expressions.
 
-    def __init__(self, session: Session, parts: list[Code], file: SourceFile, start: int, end: int) -> None:
+    ``spots``: where each part starts and ends, two numbers for each (of no meaning for constants).
+    """
+
+    def __init__(
+        self, session: Session, parts: list[Code], spots: list[int], file: SourceFile, start: int, end: int
+    ) -> None:
         super().__init__(file, start, end)
         self.session: Final = session
         self.parts: Final = parts
+        self.spots: Final = spots
 
     def eval(self, env: Env) -> object:
         pieces: list[str] = []
         context = NO_CONTEXT
+        index: i64 = 0
         try:
             for part in self.parts:
                 value = part.eval(env)
@@ -327,8 +353,9 @@ class InterpolateCode(Placed):
                     pieces.append(value)
                 else:
                     context = coerce_into(self.session, value, pieces, context, True, False)
+                index += 1
         except EvalError as error:
-            error.locate(self.place())
+            error.locate(Place(self.file, self.spots[2 * index], self.spots[2 * index + 1]))
             raise
         text = "".join(pieces)
         if not text.isascii():
@@ -340,23 +367,28 @@ class InterpolateCode(Placed):
 
 @final
 class PathCode(Placed):
-    """A path literal with interpolations."""
+    """A path literal with interpolations; ``spots`` as of :class:`InterpolateCode`."""
 
-    def __init__(self, session: Session, parts: list[Code], file: SourceFile, start: int, end: int) -> None:
+    def __init__(
+        self, session: Session, parts: list[Code], spots: list[int], file: SourceFile, start: int, end: int
+    ) -> None:
         super().__init__(file, start, end)
         self.session: Final = session
         self.parts: Final = parts
+        self.spots: Final = spots
 
     def eval(self, env: Env) -> object:
         pieces: list[str] = []
         context = NO_CONTEXT
+        index: i64 = 0
         try:
             for part in self.parts:
                 context = coerce_into(self.session, part.eval(env), pieces, context, False, False)
-            if context:
-                raise TypeFault("a string that refers to a store path cannot be appended to a path")
+                if context:
+                    raise TypeFault("a string that refers to a store path cannot be appended to a path")
+                index += 1
         except EvalError as error:
-            error.locate(self.place())
+            error.locate(Place(self.file, self.spots[2 * index], self.spots[2 * index + 1]))
             raise
         return PathValue(canonical("".join(pieces)))
 

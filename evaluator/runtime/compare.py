@@ -27,8 +27,12 @@ def equal(left: object, right: object) -> bool:
         return False
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
-    if isinstance(left, (int, float)):
-        return isinstance(right, (int, float)) and left == right
+    if isinstance(left, int):
+        if isinstance(right, int):
+            return left == right
+        return isinstance(right, float) and float(left) == right
+    if isinstance(left, float):
+        return isinstance(right, (int, float)) and left == float(right)
     if isinstance(left, ContextString):
         if isinstance(right, ContextString):
             return left.text == right.text
@@ -39,9 +43,7 @@ def equal(left: object, right: object) -> bool:
         if not isinstance(right, list) or len(left) != len(right):
             return False
         for index in range(len(left)):
-            a = left[index]
-            b = right[index]
-            if a is not b and not same_or_equal(a, b):
+            if not same_or_equal(left[index], right[index]):
                 return False
         return True
     if isinstance(left, Attrs):
@@ -60,9 +62,7 @@ def equal(left: object, right: object) -> bool:
             if name not in theirs:
                 return False
         for name in sorted(ours):
-            a = ours[name]
-            b = theirs[name]
-            if a is not b and not same_or_equal(a, b):
+            if not same_or_equal(ours[name], theirs[name]):
                 return False
         return True
     if isinstance(left, PathValue):
@@ -73,7 +73,11 @@ def equal(left: object, right: object) -> bool:
 
 
 def same_or_equal(left: object, right: object) -> bool:
-    """Equality of elements: an element that is the very same value is equal, a function too."""
+    """Equality of elements: an element that is the very same value is equal, a function and NaN too."""
+    if left is right:
+        # Nix evaluates both sides before it looks whether they are one.
+        force(left)
+        return True
     left = force(left)
     right = force(right)
     return (left is right and not isinstance(left, float)) or equal(left, right)
@@ -85,8 +89,11 @@ def less(left: object, right: object) -> bool:
     right = force(right)
     if isinstance(left, bool) or isinstance(right, bool):
         raise EvalError(f"cannot compare {type_name(left)} with {type_name(right)}")
-    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+    if isinstance(left, int) and isinstance(right, int):
         return left < right
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+        # Of an integer and a float the integer is made a float first, as in C++ (Python would compare exactly).
+        return float(left) < float(right)
     if isinstance(left, ContextString):
         left = left.text
     if isinstance(right, ContextString):

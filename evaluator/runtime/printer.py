@@ -27,7 +27,7 @@ def is_identifier(name: str) -> bool:
     return True
 
 
-_KEYWORDS: Final = frozenset(["if", "then", "else", "assert", "with", "let", "in", "rec", "inherit", "or"])
+_KEYWORDS: Final = frozenset(["if", "then", "else", "assert", "with", "let", "in", "rec", "inherit"])
 
 
 def attribute(name: str) -> str:

@@ -28,9 +28,9 @@ def type_name(value: object) -> str:
     if isinstance(value, Closure):
         return "a function"
     if isinstance(value, Primop):
-        return "a built-in function"
+        return f"the built-in function '{value.name}'"
     if isinstance(value, PartialPrimop):
-        return "a partially applied built-in function"
+        return f"the partially applied built-in function '{value.primop.name}'"
     if isinstance(value, Thunk):
         return "a thunk"
     return "an unknown value"
