@@ -1,0 +1,97 @@
+"""A user's project with the real worker: what the main job promises, on the package set of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lsprotocol import types
+
+from lsp.uri import from_path
+from tests.lsp.conftest import Editor, StartEditor
+
+pytestmark = pytest.mark.filterwarnings("error::pytest_lsp.LspSpecificationWarning")
+
+PATIENT = {"budget": 120}  # the machine may be slow and the evaluator not compiled; budgets have tests of their own
+
+
+@pytest.fixture
+async def session(editor: StartEditor, workspace: Path) -> Editor:
+    return await editor(workspace, options=PATIENT)
+
+
+async def test_a_package_that_an_overlay_calls(session: Editor, workspace: Path, pkgset: Path) -> None:
+    uri = session.open(workspace / "pkgs" / "frobnicate" / "package.nix")
+    assert "stdenv-linux" in await session.hover(uri, "  std|env,")
+    assert "figlet-2.2.6" in await session.hover(uri, "  fig|let,"), "as the overlay has it"
+    assert "https://frobnicate.example.org/v1" in await session.hover(uri, "home|page =")
+    (place,) = await session.definition(uri, "lib.clean|Source")
+    assert place.uri == from_path(str(workspace.parent / "pkgset" / "lib" / "sources.nix"))
+    (place,) = await session.definition(uri, "major final|Attrs.version")
+    assert (place.uri, place.range.start) == (uri, session.position(uri, "(|finalAttrs:"))
+    assert "hostPlatform" in await session.labels(uri, "stdenv.|mkDerivation")
+
+
+async def test_an_edit_changes_the_answers(session: Editor, workspace: Path) -> None:
+    uri = session.open(workspace / "pkgs" / "frobnicate" / "package.nix")
+    assert "https://frobnicate.example.org/v1" in await session.hover(uri, "home|page =")
+    session.replace(uri, "1.4.2", "9.9")
+    assert "https://frobnicate.example.org/v9" in await session.hover(uri, "home|page =")
+
+
+async def test_completion_where_the_text_is_broken(session: Editor, workspace: Path) -> None:
+    uri = session.open(workspace / "pkgs" / "frobnicate" / "package.nix")
+    session.replace(uri, "lib.licenses.mit;", "lib.licenses.")
+    labels = await session.labels(uri, "lib.licenses.|")
+    assert {"mit", "asl20"} <= set(labels)
+    session.replace(uri, "lib.licenses.", "lib.licenses.asl")
+    assert "asl20" in await session.labels(uri, "lib.licenses.asl|")
+    session.replace(uri, "  jq,\n", "  sqli\n")
+    assert "sqlite" in await session.labels(uri, "  sqli|\n")
+
+
+async def test_a_file_of_ones_own(session: Editor, workspace: Path) -> None:
+    uri = session.open(workspace / "default.nix")
+    assert '"1.4.2"' in await session.hover(uri, "  ver|sion = lib.fileContents")
+    session.replace(uri, "    pkgs.jq\n", "    pkgs.python3Packages.\n")
+    assert "werkzeug" in await session.labels(uri, "pkgs.python3Packages.|\n")
+    (place,) = await session.definition(uri, "import ./over|lay.nix")
+    assert place.uri == from_path(str(workspace / "overlay.nix"))
+
+
+async def test_the_untouched_file_on_disk_is_not_what_counts(session: Editor, workspace: Path) -> None:
+    """An unsaved edit of one document shows in another that imports it."""
+    overlay = session.open(workspace / "overlay.nix")
+    package = session.open(workspace / "pkgs" / "frobnicate" / "package.nix")
+    assert "figlet-2.2.6" in await session.hover(package, "  fig|let,")
+    session.replace(overlay, 'version = "2.2.6"', 'version = "7.7"')
+    assert "figlet-7.7" in await session.hover(package, "  fig|let,")
+
+
+async def test_a_document_that_is_not_on_disk(session: Editor, workspace: Path) -> None:
+    uri = session.open(
+        "untitled:Untitled-1", "{ pkgs ? import <nixpkgs> { } }:\nlet\n  name = pkgs.jq.pname;\nin\nname\n"
+    )
+    assert '"jq"' in await session.hover(uri, "na|me =")
+    fresh = session.open(workspace / "fresh.nix", "let a = 1 + 1; in a")
+    assert "a = 2" in await session.hover(fresh, "in |a")
+    (place,) = await session.definition(fresh, "in |a")
+    assert place.range.start == types.Position(0, 4)
+
+
+async def test_an_evaluation_that_does_not_end_is_cut(editor: StartEditor, workspace: Path) -> None:
+    session = await editor(workspace, options={"budget": 0.5})
+    endless = "operator = item: [ { key = item.key + 1; } ];"
+    text = f"let all = {{ startSet = [ {{ key = 0; }} ]; {endless} }}; big = builtins.genericClosure all; in big"
+    uri = session.open(workspace / "loop.nix", text)
+    shown = await session.hover(uri, "in bi|g")
+    assert "big = builtins.genericClosure all" in shown
+    assert "evaluating" in shown
+    session.replace(uri, "builtins.genericClosure all", "1 + 1")
+    assert "big = 2" in await session.hover(uri, "in bi|g")
+
+
+async def test_an_evaluation_that_fails_says_so(session: Editor, workspace: Path) -> None:
+    uri = session.open(workspace / "bad.nix", 'let bad = throw "not today"; in bad')
+    shown = await session.hover(uri, "in ba|d")
+    assert "not today" in shown
