@@ -51,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"tvix-eval {describe()}")
         return 0
-    from evaluator.thread import evaluation_thread, tune_collector
+    from evaluator.thread import evaluation_thread, stop_collector
 
-    tune_collector()
+    stop_collector()
     code = 1
 
     def work() -> None:

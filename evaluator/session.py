@@ -216,7 +216,8 @@ class Session:
 class NotOnSearchPath(EvalError):
     """``<name>`` names nothing; ``tryEval`` catches it, as in Nix."""
 
-    catchable = True
+    def is_catchable(self) -> bool:
+        return True
 
 
 def search_path_entries(entries: list[str]) -> list[tuple[str, str]]:

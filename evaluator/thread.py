@@ -14,9 +14,14 @@ STACK_BYTES: Final = 1 << 30
 """Address space for the C stack; the kernel commits pages only as they are touched."""
 
 
+def stop_collector() -> None:
+    """Switches the cycle collector off, for a process that evaluates once and ends: what it makes, it keeps."""
+    gc.disable()
+
+
 def tune_collector() -> None:
-    """Sets thresholds under which the cycle collector costs an evaluation next to nothing."""
-    gc.set_threshold(100_000, 50, 1000)
+    """Sets thresholds for a process that lives long: young garbage is looked for rarely, old garbage when idle."""
+    gc.set_threshold(1_000_000, 50, 1000)
 
 
 def evaluation_thread(work: Callable[[], None], name: str = "evaluation") -> threading.Thread:

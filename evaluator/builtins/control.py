@@ -31,7 +31,7 @@ def try_eval(session: Session, value: object) -> object:
     try:
         result: dict[str, object] = {"success": True, "value": force(value)}
     except EvalError as error:
-        if not error.catchable:
+        if not error.is_catchable():
             raise
         result = {"success": False, "value": False}
     return Attrs(result, None)
@@ -231,7 +231,7 @@ def floor(session: Session, value: object) -> object:
     return checked(math.floor(_number(value)), None, "add", 0, 0)
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin("throw", 1, False, throw, "throw *message*\n\nAn error with this message; `tryEval` can catch it."),
     Builtin("abort", 1, False, abort, "abort *message*\n\nEnds the evaluation with this message; nothing catches it."),
     Builtin(

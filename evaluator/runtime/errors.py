@@ -19,14 +19,16 @@ class EvalError(Exception):
     ``frames`` run from the innermost outwards. ``suggestions`` are names meant by a mistyped one.
     """
 
-    catchable = False
-
     def __init__(self, message: str, place: Place | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.place = place
         self.frames: list[Frame] = []
         self.suggestions: list[str] = []
+
+    def is_catchable(self) -> bool:
+        """Whether ``tryEval`` catches it."""
+        return False
 
     def note(self, text: str, place: Place | None) -> None:
         """Adds an outer frame; very long traces keep their two ends."""
@@ -48,13 +50,15 @@ class SyntaxFault(EvalError):
 class ThrownError(EvalError):
     """``throw``; ``tryEval`` catches it."""
 
-    catchable = True
+    def is_catchable(self) -> bool:
+        return True
 
 
 class AssertionFailed(EvalError):
     """``assert`` was false; ``tryEval`` catches it."""
 
-    catchable = True
+    def is_catchable(self) -> bool:
+        return True
 
 
 class AbortError(EvalError):
