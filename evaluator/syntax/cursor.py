@@ -195,23 +195,21 @@ def _child_at(text: str, nodes: list[Node], base: int, offset: int) -> Node | No
             high = middle
     if low == 0:
         return None
-    right = nodes[low - 1]
-    left: Node | None = nodes[low - 2] if low > 1 else None
-    if left is not None and base + left.end != offset:
-        left = None
-    if base + right.end < offset:
-        right_fits = False
-    elif base + right.end == offset and base + right.start < offset:
-        return right
-    else:
-        right_fits = True
-    if not right_fits:
-        return left
-    if left is not None and _is_word(text, offset - 1) and not _is_word(text, offset):
-        return left
-    if left is not None and isinstance(left, Missing) and not isinstance(right, Missing) and right.start == right.end:
+    at = low - 1
+    # A hole of no width after something unclosed: the cursor is still in that.
+    while at > 0 and _is_empty_hole(nodes[at]) and base + nodes[at - 1].end == offset:
+        at -= 1
+    right = nodes[at]
+    if base + right.start < offset:
+        return right if offset <= base + right.end else None
+    left: Node | None = nodes[at - 1] if at > 0 else None
+    if left is not None and base + left.end == offset and _is_word(text, offset - 1) and not _is_word(text, offset):
         return left
     return right
+
+
+def _is_empty_hole(node: Node) -> bool:
+    return isinstance(node, Missing) and node.start == node.end
 
 
 def _is_word(text: str, offset: int) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from evaluator.syntax.duplicates import check_bindings, check_formals, needs_check
 from evaluator.syntax.lexer import Lexer
-from evaluator.syntax.problems import Edit, Fix, Problem
+from evaluator.syntax.problems import ERROR, Edit, Fix, Problem
 from evaluator.syntax.strings import is_static
 from evaluator.syntax.tokens import (
     ASSERT,
@@ -1220,20 +1220,31 @@ def parse(text: str) -> Source:
         sys.setrecursionlimit(_RECURSION)
     lexer = Lexer(text, 0, len(text), False)
     lexer.run()
+    parser = Parser(lexer)
     try:
-        parser = Parser(lexer)
         root = parser.parse_root()
         if parser.problems:
             parser.problems.sort(key=_place)
         return Source(text, root, parser.problems, lexer.comments)
     except GiveUp:
-        pass
+        start = parser.here()
+        end = parser.ends[parser.i]
     lexer = Lexer(text, 0, len(text), True)
     lexer.run()
     parser = Parser(lexer)
     root = parser.parse_root()
+    if not _any_error(parser.problems):
+        # What is rejected is never silently accepted by the guesses of the tolerant reading.
+        parser.problems.append(Problem("unexpected-token", "syntax error", start, end))
     parser.problems.sort(key=_place)
     return Source(text, root, parser.problems, lexer.comments)
+
+
+def _any_error(problems: list[Problem]) -> bool:
+    for problem in problems:  # noqa: SIM110  all() would make a generator here
+        if problem.severity == ERROR:
+            return True
+    return False
 
 
 def _place(problem: Problem) -> int:

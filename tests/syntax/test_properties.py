@@ -1,0 +1,127 @@
+"""Whatever the text is: a tree, no exception, no waiting, errors that stay local."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator.syntax.cursor import path_at, walk
+from evaluator.syntax.lexer import Lexer
+from evaluator.syntax.parser import MAX_DEPTH, parse
+from evaluator.syntax.tokens import EOF
+from evaluator.syntax.tree import AttrBinding
+from tests.syntax.checks import check_tree
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SAMPLES = sorted((ROOT / "examples").rglob("*.nix"))
+
+PIECES = [
+    *"{}[]();:,.=@?!+-*/<>\"'$#\n \t\r~&|\\%_", "${", "''", "let ", " in ", "inherit ", "if ", " then ",
+    " else ", "with ",
+    "assert ", "rec ", " or ", "a", "b", "x:", "1", "1.0", "./a", "~/", "//", "++", "->", "&&", "||", "...",
+    "==", " = ",
+    ";\n", "/*", "*/", "|>", "<|", "\0", "é", "😀", "\udcff", "http:x", "<n>", "''$", "'''", "$$", "\\${", "<<<<<<< ",
+]  # fmt: skip
+texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+
+
+@given(texts)
+@settings(max_examples=400, deadline=None)
+def test_any_pieces_give_a_tree(text: str) -> None:
+    source = parse(text)
+    check_tree(source)
+    for offset in range(0, len(text) + 1, 3):
+        cursor = path_at(source, offset)
+        assert cursor.places[0].node is source.root
+        for place in cursor.places[1:]:
+            assert place.start <= offset <= place.end
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_any_text_gives_a_tree(text: str) -> None:
+    check_tree(parse(text))
+
+
+def sample(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("path", SAMPLES[:20], ids=lambda path: path.name)
+def test_every_truncation_at_a_token(path: Path) -> None:
+    text = sample(path)[:2500]
+    lexer = Lexer(text, 0, len(text), False)
+    lexer.run()
+    for end in lexer.ends:
+        check_tree(parse(text[:end]))
+
+
+def test_mutations_of_real_files() -> None:
+    assert SAMPLES
+    rng = random.Random(3)
+    for _ in range(400):
+        text = sample(rng.choice(SAMPLES))
+        at = rng.randrange(len(text) + 1)
+        if rng.random() < 0.5:
+            text = text[:at] + rng.choice(PIECES) + text[at:]
+        else:
+            text = text[:at] + text[at + rng.choice([1, 2, 5, 20]) :]
+        check_tree(parse(text))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["(", "[", "{a=", "x:", "x: ", "let a=1; in ", "let a=", "-", "!", "a ++ ", "a + ", "f ", '"${', "''${", "a.b or ",
+     "with a; ", "if a then b else ", "if ", "{ inherit (", "{a?", "{${", "a |> ", "a <| ", "rec{", "./a${", "([{a=",
+     "{ { ", "let{a=", "{a ", "{a,", "a ? b ? ", "a or ", "assert ", "/*", "a=", "a.", "a_.", "1.", "-1",
+     "[ a;", "}", ")",
+     ";", '"', "''", "{a=1;}", "a@", "a:b ", "\"\n", "''\n", 'x = "${', "${", "let "],
+)  # fmt: skip
+@pytest.mark.parametrize("ending", ["", "/a:b"])
+def test_deep_nesting_is_an_error_not_a_crash(unit: str, ending: str) -> None:
+    source = parse(unit * 6_000 + ending)
+    height = 0
+    for _ in walk(source.root):
+        height += 1
+    assert height > 0
+    check_tree(source)
+
+
+def test_nesting_up_to_the_limit_is_fine() -> None:
+    depth = MAX_DEPTH - 10
+    assert not parse("(" * (depth // 2) + "1" + ")" * (depth // 2)).problems
+    (problem,) = parse("(" * 100_000 + "1" + ")" * 100_000).problems
+    assert problem.code == "nesting-too-deep"
+    assert MAX_DEPTH // 2 - 5 < problem.start <= MAX_DEPTH + 5
+
+
+def test_a_fault_keeps_the_bindings_beside_it() -> None:
+    lines = [f"  name{i} = callPackage ./{i} {{ inherit a; }};\n" for i in range(300)]
+    faults = ["  x = ;\n", "  x = lib.\n", "  x = {\n", "  x = [ a\n", "  x = (f\n", '  x = "a;\n',
+        "  x = ''\n   a\n", "  x\n",
+              "  x = if a\n", "  inherit (\n", "  x = let a = 1;\n", "  }\n", "  )\n", "  ]\n",
+              "  x = y: {a,\n", "  /* b\n",
+              "  x = a: \n", "  x = 1 +\n", "  ${\n", "  x = { a = {\n", "  =\n", "  in\n",
+              "  then\n"]  # fmt: skip
+    for fault in faults:
+        text = "{ a }:\n{\n" + "".join(lines[:150]) + fault + "".join(lines[150:]) + "}\n"
+        source = parse(text)
+        assert source.problems, fault
+        names = set()
+        for node, _ in walk(source.root):
+            if isinstance(node, AttrBinding):
+                names.add(getattr(node.path.steps[0], "name", None))
+        kept = sum(1 for i in range(300) if f"name{i}" in names)
+        assert kept >= 299, (fault, kept)
+        assert len(source.problems) <= 5, (fault, source.problems)
+
+
+def test_the_last_token_is_the_end() -> None:
+    lexer = Lexer("a b", 0, 3, False)
+    lexer.run()
+    assert lexer.kinds[-1] == EOF
+    assert (lexer.starts[-1], lexer.ends[-1]) == (3, 3)
