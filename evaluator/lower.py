@@ -38,6 +38,7 @@ from evaluator.code.operators import (
     ListCode,
     NegateCode,
     NotCode,
+    Operands,
     OrCode,
     PathCode,
     SearchPathCode,
@@ -45,6 +46,7 @@ from evaluator.code.operators import (
     UpdateCode,
 )
 from evaluator.code.variables import (
+    Alias,
     Constant,
     CurrentPosition,
     Hole,
@@ -397,36 +399,37 @@ class Lowering:
         if op == "<|":
             return Call1(left, self.argument(expr.right, base, scope), file, start, end)
         right = self.expr(expr.right, base, scope)
+        operands = Operands(left, right, file, start, base + expr.left.end, base + expr.right.start, end)
         if op == "//":
-            return UpdateCode(left, right, file, start, end)
+            return UpdateCode(operands)
         if op == "+":
-            return AddCode(self.session, left, right, file, start, end)
+            return AddCode(self.session, operands)
         if op == "++":
-            return ConcatCode(left, right, file, start, end)
+            return ConcatCode(operands)
         if op == "==":
-            return EqualCode(left, right, file, start, end)
+            return EqualCode(operands)
         if op == "!=":
-            return UnequalCode(left, right, file, start, end)
+            return UnequalCode(operands)
         if op == "&&":
-            return AndCode(left, right, file, start, end)
+            return AndCode(operands)
         if op == "||":
-            return OrCode(left, right, file, start, end)
+            return OrCode(operands)
         if op == "->":
-            return ImpliesCode(left, right, file, start, end)
+            return ImpliesCode(operands)
         if op == "<":
-            return LessCode(left, right, False, False, file, start, end)
+            return LessCode(operands, False, False)
         if op == ">":
-            return LessCode(left, right, True, False, file, start, end)
+            return LessCode(operands, True, False)
         if op == "<=":
-            return LessCode(left, right, True, True, file, start, end)
+            return LessCode(operands, True, True)
         if op == ">=":
-            return LessCode(left, right, False, True, file, start, end)
+            return LessCode(operands, False, True)
         if op == "-":
-            return ArithmeticCode("sub", left, right, file, start, end)
+            return ArithmeticCode("sub", operands)
         if op == "*":
-            return ArithmeticCode("mul", left, right, file, start, end)
+            return ArithmeticCode("mul", operands)
         if op == "/":
-            return ArithmeticCode("div", left, right, file, start, end)
+            return ArithmeticCode("div", operands)
         raise EvalError(f"unknown operator '{op}'", Place(file, start, end))
 
     # --- functions ---------------------------------------------------------------------------
@@ -568,16 +571,15 @@ class Lowering:
                 slot += 1
         return Scope(scope, slots)
 
-    def _entry_code(self, name: str, entry: Entry, scope: Scope | None) -> Code:
+    def _entry_code(self, name: str, entry: Entry, scope: Scope | None, recursive: bool) -> Code:
         nested = entry.nested
         if nested is not None:
             return self.set_code(nested, scope)
         value = entry.value
         assert value is not None
         code = self.later(value, entry.base, scope, name)
-        if isinstance(code, Local0):
-            # An alias inside a recursive scope; lazily, so that a cycle of aliases is an error with a place.
-            return Lazy(self, scope, value, entry.base, name)
+        if recursive and isinstance(code, Local0):
+            return Alias(code.slot, self.file, entry.base + value.start, entry.base + value.end)
         return code
 
     def _clauses(self, spec: SetSpec, scope: Scope | None, starts: dict[str, int]) -> list[InheritClause]:
@@ -618,7 +620,7 @@ class Lowering:
                 if entry.outer:
                     values.append(self.variable(name, entry.start, scope))
                 else:
-                    values.append(self._entry_code(name, entry, scope))
+                    values.append(self._entry_code(name, entry, scope, False))
             clauses = self._clauses(spec, scope, starts)
             return SetCode(names, values, clauses, self._dynamic(spec, scope), positions)
         inner = self.spec_scope(spec, scope)
@@ -637,7 +639,7 @@ class Lowering:
             if entry.outer:
                 outer.append(self.variable(name, entry.start, scope))
             else:
-                values.append(self._entry_code(name, entry, inner))
+                values.append(self._entry_code(name, entry, inner, True))
         return values, self._clauses(spec, inner, starts), outer
 
     def let(self, bindings: list[tree.Binding], body: tree.Expr, base: int, scope: Scope | None) -> Code:

@@ -77,16 +77,37 @@ class AssertCode(Placed):
         return self.body.eval(env)
 
 
-class BinaryCode(Placed):
-    def __init__(self, left: Code, right: Code, file: SourceFile, start: int, end: int) -> None:
-        super().__init__(file, start, end)
+@final
+class Operands:
+    """The two sides of an operator, and where they stand."""
+
+    def __init__(
+        self, left: Code, right: Code, file: SourceFile, start: int, left_end: int, right_start: int, end: int
+    ) -> None:
         self.left: Final = left
         self.right: Final = right
+        self.file: Final = file
+        self.start: Final = start
+        self.left_end: Final = left_end
+        self.right_start: Final = right_start
+        self.end: Final = end
+
+
+class BinaryCode(Placed):
+    def __init__(self, operands: Operands) -> None:
+        super().__init__(operands.file, operands.start, operands.end)
+        self.left: Final = operands.left
+        self.right: Final = operands.right
+        self.left_end: Final = operands.left_end
+        self.right_start: Final = operands.right_start
 
     def place_of(self, operand: Code) -> Place:
-        """Where an operand stands; the whole operation's place if the operand does not know its own."""
-        place = operand.place()
-        return self.place() if place is None else place
+        """Where an operand stands; the place of the whole operation for anything else."""
+        if operand is self.left:
+            return Place(self.file, self.start, self.left_end)
+        if operand is self.right:
+            return Place(self.file, self.right_start, self.end)
+        return self.place()
 
     def operand_truth(self, operand: Code, env: Env) -> bool:
         """The Boolean that an operand is."""
@@ -137,7 +158,8 @@ class NegateCode(Placed):
         if isinstance(value, int):
             return checked(-value, self.place(), "negating", value, None)
         if isinstance(value, float):
-            return -value
+            # Nix subtracts from zero: there is no negative zero.
+            return 0.0 - value
         raise TypeFault(f"value is {type_name(value)} while an integer was expected", self.place())
 
 
@@ -157,16 +179,19 @@ class UnequalCode(BinaryCode):
 class LessCode(BinaryCode):
     """``<``, and the other three: ``swapped`` exchanges the sides, ``negated`` the answer."""
 
-    def __init__(
-        self, left: Code, right: Code, swapped: bool, negated: bool, file: SourceFile, start: int, end: int
-    ) -> None:
-        super().__init__(left, right, file, start, end)
+    def __init__(self, operands: Operands, swapped: bool, negated: bool) -> None:
+        super().__init__(operands)
         self.swapped: Final = swapped
         self.negated: Final = negated
 
     def eval(self, env: Env) -> object:
-        left = self.left.eval(env)
-        right = self.right.eval(env)
+        # The side that stands for the lesser is evaluated first.
+        if self.swapped:
+            right = self.right.eval(env)
+            left = self.left.eval(env)
+        else:
+            left = self.left.eval(env)
+            right = self.right.eval(env)
         try:
             below = less(right, left) if self.swapped else less(left, right)
         except EvalError as error:
@@ -181,9 +206,9 @@ class UpdateCode(BinaryCode):
 
     def eval(self, env: Env) -> object:
         left = self.left.eval(env)
-        right = self.right.eval(env)
         if not isinstance(left, Attrs):
             raise TypeFault(f"value is {type_name(left)} while a set was expected", self.place_of(self.left))
+        right = self.right.eval(env)
         if not isinstance(right, Attrs):
             raise TypeFault(f"value is {type_name(right)} while a set was expected", self.place_of(self.right))
         return update(left, right)
@@ -273,8 +298,8 @@ def arithmetic(op: str, left: object, right: object, place: Place | None) -> obj
 class ArithmeticCode(BinaryCode):
     """``-``, ``*``, ``/``."""
 
-    def __init__(self, op: str, left: Code, right: Code, file: SourceFile, start: int, end: int) -> None:
-        super().__init__(left, right, file, start, end)
+    def __init__(self, op: str, operands: Operands) -> None:
+        super().__init__(operands)
         self.op: Final = op
 
     def eval(self, env: Env) -> object:
@@ -291,8 +316,8 @@ class ArithmeticCode(BinaryCode):
 class AddCode(BinaryCode):
     """``+``: numbers, strings, paths; the left side decides."""
 
-    def __init__(self, session: Session, left: Code, right: Code, file: SourceFile, start: int, end: int) -> None:
-        super().__init__(left, right, file, start, end)
+    def __init__(self, session: Session, operands: Operands) -> None:
+        super().__init__(operands)
         self.session: Final = session
 
     def eval(self, env: Env) -> object:

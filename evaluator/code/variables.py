@@ -56,6 +56,30 @@ class Local0(Code):
 
 
 @final
+class Alias(Code):
+    """A variable of a recursive scope that is the whole value of a binding there.
+
+    It knows its place, so that a cycle of aliases is an error with a place.
+    """
+
+    def __init__(self, slot: int, file: SourceFile, start: int, end: int) -> None:
+        self.slot: Final[i64] = slot
+        self.file: Final = file
+        self.start: Final = start
+        self.end: Final = end
+
+    def place(self) -> Place:
+        return Place(self.file, self.start, self.end)
+
+    def eval(self, env: Env) -> object:
+        return _read(env, self.slot)
+
+    def thunk(self, env: Env) -> object:
+        value = env[self.slot]
+        return Thunk(self, env) if value is None else value
+
+
+@final
 class Local1(Code):
     """A variable one scope out."""
 

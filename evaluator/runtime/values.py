@@ -132,6 +132,10 @@ class Thunk:
             counters.depth = depth
             raise
         counters.depth = depth
+        if isinstance(value, Closure):
+            # Functions are equal only by identity, and in Nix that is the identity of the place a value is kept in:
+            # a function that came from another place is another one here.
+            value = Closure(value.function, value.env)
         self.payload = value
         self.code = None
         return value
