@@ -9,8 +9,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, BinaryIO, Final, ParamSpec, TypeVar, cast
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
-from pygls.protocol import LanguageServerProtocol, lsp_method
+from pygls.protocol import LanguageServerProtocol
+from pygls.protocol.json_rpc import JsonRPCNotification
+from pygls.protocol.language_server import lsp_method
 
 from evaluator import version
 from evaluator.service.protocol import Status
@@ -47,6 +50,15 @@ class Protocol(LanguageServerProtocol):
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         self._ours.closed(params)
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """A request whose parameters make no sense is refused; pygls would leave it without an answer."""
+        try:
+            return super().structure_message(data)
+        except JsonRpcException as error:
+            if "id" in data and "method" in data:
+                self._send_response(data["id"], error=error.to_response_error())
+            return JsonRPCNotification(str(data.get("method")), "not to be handled", None)
 
     @property
     def _ours(self) -> Server:

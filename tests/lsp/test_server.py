@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from lsprotocol import types
-from pygls.exceptions import JsonRpcRequestCancelled
+from pygls.exceptions import JsonRpcException, JsonRpcRequestCancelled
 
 from tests.lsp.conftest import FAKE_WORKER, StartEditor
 
@@ -74,6 +75,18 @@ async def test_a_request_can_be_cancelled(editor: StartEditor, tmp_path: Path) -
     session.client.cancel_request(types.CancelParams("x"))
     with pytest.raises(JsonRpcRequestCancelled):
         await asyncio.wrap_future(asked)
+
+
+async def test_a_request_that_makes_no_sense_is_refused(editor: StartEditor, tmp_path: Path) -> None:
+    session = await editor(tmp_path, worker=FAKE_WORKER)
+    uri = session.open(tmp_path / "a.nix", "fine")
+    asked: Future[object] = Future()
+    session.client.protocol._request_futures["x"] = asked  # its own ways to ask make sense always
+    nonsense = {"jsonrpc": "2.0", "id": "x", "method": types.TEXT_DOCUMENT_HOVER, "params": {"textDocument": 3}}
+    session.client.protocol._send_data(nonsense)
+    with pytest.raises(JsonRpcException):
+        await asyncio.wrap_future(asked)
+    assert '"fine"' in await session.hover(uri, "fi|ne")
 
 
 async def test_a_newer_text_ends_questions_about_the_older(editor: StartEditor, tmp_path: Path) -> None:
