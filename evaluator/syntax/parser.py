@@ -1241,7 +1241,7 @@ def parse(text: str) -> Source:
 
 
 def _any_error(problems: list[Problem]) -> bool:
-    for problem in problems:  # noqa: SIM110  all() would make a generator here
+    for problem in problems:  # all() would make a generator here
         if problem.severity == ERROR:
             return True
     return False

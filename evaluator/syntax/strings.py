@@ -29,7 +29,7 @@ def is_static(node: Node) -> bool:
             inner = inner.inner
         return isinstance(inner, Str) and is_static(inner)
     if isinstance(node, Str):
-        for part in node.parts:  # noqa: SIM110  all() would make a generator here
+        for part in node.parts:  # all() would make a generator here
             if isinstance(part, Interpolation):
                 return False
         return True
