@@ -11,7 +11,7 @@ from typing import Final, final
 
 from evaluator.builtins.derivation_expression import FETCHURL_PATH
 from evaluator.corepkgs import FOLDER
-from evaluator.io.files import Files, ParsedFile, syntax_fault
+from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
 from evaluator.lower import Lowering, Scope
 from evaluator.observations import CallLog, Observations
 from evaluator.runtime.coerce import canonical
@@ -67,11 +67,9 @@ class Session:
         self.globals: Final[dict[str, object]] = {}
         self.builtins: Attrs = EMPTY_ATTRS
         self.trace_output: list[str] | None = None
-        #: What evaluation would have written to the store: derivations by path, the files of ``toFile``, where the
-        #: copied sources come from, and what such files refer to.
+        #: What evaluation would have written to the store: derivations by path, and what the files of ``toFile``
+        #: refer to (their texts, and where sources were copied from, is known to ``files``).
         self.recipes: Final[dict[str, Derivation]] = {}
-        self.texts: Final[dict[str, bytes]] = {}
-        self.sources: Final[dict[str, str]] = {}
         self.references: Final[dict[str, list[str]]] = {}
         self._stored: Final[dict[str, str]] = {}
         from evaluator.builtins.install import install
@@ -178,14 +176,12 @@ class Session:
         if stored is None:
             try:
                 stored = source_path(name or path.rsplit("/", 1)[1], self.files.nar_sha256(path).hex())
-            except FileNotFoundError:
-                raise EvalError(f"getting status of '{path}': No such file or directory") from None
             except OSError as error:
-                raise EvalError(f"reading '{error.filename or path}': {error.strerror}") from None
+                raise unreadable(error, path) from None
             except ValueError as error:
                 raise EvalError(str(error)) from None
             self._stored[key] = stored
-            self.sources[stored] = path
+            self.files.add_copy(stored, self.files.origin(path), set())
         return stored
 
     def recipe_of(self, drv_path: str) -> Derivation:
@@ -196,14 +192,20 @@ class Session:
         return drv
 
     def need(self, context: frozenset[str]) -> None:
-        """Makes sure that the store paths of a string context are there. Raises :class:`Unrealised`."""
+        """Makes sure that the store paths of a string context can be read. Raises :class:`Unrealised`."""
         for element in sorted(context):
             path = element
+            readable = element
             if element.startswith("!"):
-                path = element.split("!", 2)[2]
+                _, output, path = element.split("!", 2)
+                recipe = self.recipes.get(path)
+                readable = path if recipe is None else recipe.outputs[output].path
             elif element.startswith("="):
                 path = element[1:]
-            if not os.path.lexists(path):
+                readable = path
+            if readable == path and path in self.recipes:
+                self.files.add_text(path, self.recipes[path].to_bytes())
+            elif not readable or not self.files.exists(readable):
                 raise Unrealised(path)
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ DRV_EXTENSION: Final = ".drv"
 
 _FOLD_BITS: Final = 160
 _FOLD_MASK: Final = (1 << _FOLD_BITS) - 1
-_NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._?=")
+NAME_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._?=")
 _HASH_CHARACTERS: Final = frozenset(nix32.ALPHABET)
 
 
@@ -58,9 +58,9 @@ def check_name(base_name: str, name: str) -> None:
         raise BadStorePath(f"store path '{base_name}' has an empty name")
     if len(name) > MAX_NAME_LENGTH:
         raise BadStorePath(f"store path '{base_name}' has a name longer than {MAX_NAME_LENGTH} characters")
-    if not _NAME_CHARACTERS.issuperset(name):
+    if not NAME_CHARACTERS.issuperset(name):
         for character in name:
-            if character not in _NAME_CHARACTERS:
+            if character not in NAME_CHARACTERS:
                 raise BadStorePath(f"store path '{base_name}' contains illegal character '{character}'")
 
 

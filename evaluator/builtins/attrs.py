@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from evaluator.builtins.lists import delayed_call2
+from evaluator.builtins.lists import CallOnBoth
 from evaluator.builtins.table import Builtin
 from evaluator.code.attrsets import missing_attribute
 from evaluator.code.functions import FormalsLambda
-from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string
+from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string_no_context
 from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.source import ListedPositions, MergedPositions, OwnPositions, Place, Positions
 from evaluator.runtime.values import (
@@ -46,7 +46,7 @@ def attr_values(session: Session, value: object) -> object:
 
 
 def get_attr(session: Session, name: object, value: object) -> object:
-    text = as_string(name)
+    text = as_string_no_context(name)
     attrs = as_attrs(value)
     found = attrs.get(text)
     if found is None:
@@ -55,7 +55,7 @@ def get_attr(session: Session, name: object, value: object) -> object:
 
 
 def has_attr(session: Session, name: object, value: object) -> object:
-    text = as_string(name)
+    text = as_string_no_context(name)
     return text in as_attrs(value).items
 
 
@@ -73,7 +73,7 @@ def remove_attrs(session: Session, value: object, names: object) -> object:
     items = attrs.items
     result: dict[str, object] | None = None
     for item in as_list(names):
-        name = as_string(item)
+        name = as_string_no_context(item)
         if name in items:
             if result is None:
                 result = items.copy()
@@ -91,7 +91,7 @@ def list_to_attrs(session: Session, value: object) -> object:
         key = pair.get("name")
         if key is None:
             raise missing_attribute("name", pair, None)
-        name = as_string(key)
+        name = as_string_no_context(key)
         if name in items:
             continue
         found = pair.items.get("value")
@@ -125,12 +125,12 @@ def map_attrs(session: Session, function: object, value: object) -> object:
     attrs = as_attrs(value)
     result: dict[str, object] = {}
     for name, found in attrs.items.items():
-        result[name] = delayed_call2(function, name, found)
+        result[name] = Thunk(code, name, found)
     return Attrs(result, attrs.positions)
 
 
 def cat_attrs(session: Session, name: object, value: object) -> object:
-    text = as_string(name)
+    text = as_string_no_context(name)
     result: list[object] = []
     for element in as_list(value):
         found = as_attrs(element).items.get(text)
@@ -156,7 +156,7 @@ def zip_attrs_with(session: Session, function: object, value: object) -> object:
                 owners[name] = positions
     result: dict[str, object] = {}
     for name in groups:
-        result[name] = delayed_call2(callee, name, groups[name])
+        result[name] = Thunk(code, name, groups[name])
     return Attrs(result, OwnPositions(owners))
 
 
@@ -185,7 +185,7 @@ def position_of(place: Place | None) -> object:
 
 
 def unsafe_get_attr_pos(session: Session, name: object, value: object) -> object:
-    place = as_attrs(value).place_of(as_string(name))
+    place = as_attrs(value).place_of(as_string_no_context(name))
     return position_of(place)
 
 
@@ -194,7 +194,7 @@ def is_function(session: Session, value: object) -> object:
     return isinstance(function, Closure) or isinstance(function, Primop) or isinstance(function, PartialPrimop)
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin("attrNames", 1, True, attr_names, "attrNames *set*\n\nThe names of the attributes, sorted."),
     Builtin("attrValues", 1, True, attr_values, "attrValues *set*\n\nThe values, in the order of the sorted names."),
     Builtin("getAttr", 2, True, get_attr, "getAttr *name* *set*\n\nThe attribute; an error if it is missing."),

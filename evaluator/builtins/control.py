@@ -7,9 +7,19 @@ import os
 import sys
 from typing import Final
 
+from evaluator.builtins.derivation_expression import FETCHURL_PATH
 from evaluator.builtins.table import Builtin
 from evaluator.code.operators import arithmetic, checked
-from evaluator.runtime.coerce import as_attrs, as_int, as_list, as_string, canonical, coerce, coerce_to_path
+from evaluator.runtime.coerce import (
+    as_attrs,
+    as_int,
+    as_list,
+    as_string,
+    as_string_no_context,
+    canonical,
+    coerce,
+    coerce_to_path,
+)
 from evaluator.runtime.compare import less
 from evaluator.runtime.errors import AbortError, EvalError, ThrownError, TypeFault
 from evaluator.runtime.printer import show
@@ -19,11 +29,11 @@ from evaluator.session import NotOnSearchPath, Session
 
 
 def throw(session: Session, message: object) -> object:
-    raise ThrownError(as_string(coerce(session, message, False, False)))
+    raise ThrownError(as_string(coerce(session, message, True, False)))
 
 
 def abort(session: Session, message: object) -> object:
-    text = as_string(coerce(session, message, False, False))
+    text = as_string(coerce(session, message, True, False))
     raise AbortError(f"evaluation aborted with the following error message: '{text}'")
 
 
@@ -76,7 +86,7 @@ def deep_seq(session: Session, first: object, second: object) -> object:
     return second
 
 
-def _say(session: Session, text: str) -> None:
+def say(session: Session, text: str) -> None:
     lines = session.trace_output
     if lines is None:
         sys.stderr.write(text + "\n")
@@ -88,7 +98,7 @@ def trace(session: Session, message: object, value: object) -> object:
     shown = force(message)
     if isinstance(shown, ContextString):
         shown = shown.text
-    _say(session, "trace: " + (shown if isinstance(shown, str) else show(shown)))
+    say(session, "trace: " + (shown if isinstance(shown, str) else show(shown)))
     return value
 
 
@@ -97,7 +107,7 @@ def trace_verbose(session: Session, message: object, value: object) -> object:
 
 
 def warn(session: Session, message: object, value: object) -> object:
-    _say(session, "evaluation warning: " + as_string(message))
+    say(session, "evaluation warning: " + as_string(message))
     return value
 
 
@@ -118,7 +128,7 @@ def scoped_import(session: Session, names: object, value: object) -> object:
 
 
 def find_file(session: Session, entries: object, name: object) -> object:
-    wanted = as_string(name)
+    wanted = as_string_no_context(name)
     for entry in as_list(entries):
         pair = as_attrs(entry)
         found = pair.get("prefix")
@@ -137,11 +147,13 @@ def find_file(session: Session, entries: object, name: object) -> object:
             continue
         if session.files.exists(candidate):
             return PathValue(canonical(os.path.abspath(candidate)))
+    if wanted == "nix/fetchurl.nix":
+        return PathValue(FETCHURL_PATH)
     raise NotOnSearchPath(f"file '{wanted}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
 
 
 def get_env(session: Session, name: object) -> object:
-    return os.environ.get(as_string(name), "")
+    return os.environ.get(as_string_no_context(name), "")
 
 
 def type_of_value(session: Session, value: object) -> object:

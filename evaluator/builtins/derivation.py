@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Final, final
 
 from evaluator.builtins import json
+from evaluator.builtins.control import say
 from evaluator.builtins.table import Builtin
+from evaluator.code.attrsets import missing_attribute
 from evaluator.runtime.coerce import (
     NO_CONTEXT,
     as_attrs,
@@ -26,7 +28,7 @@ from evaluator.runtime.values import NULL, Attrs, ContextString, force
 from evaluator.session import Session
 from store import hashes
 from store.derivation import IMPURE, Derivation, Output
-from store.store_path import DRV_EXTENSION, check_name, downstream_placeholder
+from store.store_path import DRV_EXTENSION, MAX_NAME_LENGTH, NAME_CHARACTERS, downstream_placeholder
 from store.store_path import placeholder as store_placeholder
 
 _METHODS: Final = {"recursive": "r:", "nar": "r:", "flat": "", "text": "text:", "git": "git:"}
@@ -78,7 +80,7 @@ def derivation_strict(session: Session, value: object) -> object:
     attrs = as_attrs(value)
     name_value = attrs.get("name")
     if name_value is None:
-        raise EvalError("required attribute 'name' missing")
+        raise missing_attribute("name", attrs, None)
     try:
         name = as_string_no_context(name_value)
     except EvalError as error:
@@ -131,11 +133,11 @@ def _read_attribute(session: Session, recipe: _Recipe, key: str, value: object) 
         for argument in as_list(value):
             recipe.args.append(_text(session, recipe, force(argument)))
         return
-    if key == "__contentAddressed" and as_bool(value):
-        recipe.content_addressed = True
+    if key == "__contentAddressed":
+        recipe.content_addressed = as_bool(value)
         return
-    if key == "__impure" and as_bool(value):
-        recipe.impure = True
+    if key == "__impure":
+        recipe.impure = as_bool(value)
         return
     structured = recipe.structured
     if structured is not None:
@@ -227,7 +229,7 @@ def _instantiated(session: Session, recipe: _Recipe) -> object:
         raise EvalError("required attribute 'builder' missing")
     if not recipe.system:
         raise EvalError("required attribute 'system' missing")
-    check_name(name, name)
+    _check_name(name)
     if name.endswith(DRV_EXTENSION) and not (recipe.output_hash_method == "text:" and recipe.outputs == ["out"]):
         raise EvalError(
             f"derivation names are allowed to end in '{DRV_EXTENSION}' only if they produce a single derivation file"
@@ -248,7 +250,7 @@ def _instantiated(session: Session, recipe: _Recipe) -> object:
         else:
             input_srcs.add(element)
     drv = Derivation(
-        name, _outputs(recipe), input_drvs, input_srcs, recipe.system, recipe.builder, recipe.args, recipe.env
+        name, _outputs(session, recipe), input_drvs, input_srcs, recipe.system, recipe.builder, recipe.args, recipe.env
     )
     drv_path = session.derivations.instantiate(drv)
     session.recipes[drv_path] = drv
@@ -259,12 +261,29 @@ def _instantiated(session: Session, recipe: _Recipe) -> object:
     return Attrs(items, None)
 
 
-def _outputs(recipe: _Recipe) -> dict[str, Output]:
+def _check_name(name: str) -> None:
+    fault = ""
+    if not name:
+        fault = "name must not be empty"
+    elif len(name) > MAX_NAME_LENGTH:
+        fault = f"name '{name}' must be no longer than {MAX_NAME_LENGTH} characters"
+    elif not NAME_CHARACTERS.issuperset(name):
+        for character in name:
+            if character not in NAME_CHARACTERS:
+                fault = f"name '{name}' contains illegal character '{character}'"
+                break
+    if fault:
+        raise EvalError(f"invalid derivation name: {fault}. Please pass a different 'name'.")
+
+
+def _outputs(session: Session, recipe: _Recipe) -> dict[str, Output]:
     expected = recipe.output_hash
     if expected is not None:
         if recipe.outputs != ["out"]:
             raise EvalError("multiple outputs are not supported in fixed-output derivations")
         found = hashes.parse_allow_empty(expected, recipe.output_hash_algo)
+        if not expected:
+            say(session, f"warning: found empty hash, assuming '{found.sri()}'")
         return {"out": Output("", (recipe.output_hash_method or "") + found.algo, found.base16())}
     if recipe.content_addressed or recipe.impure:
         if recipe.content_addressed and recipe.impure:

@@ -6,43 +6,33 @@ from typing import Final, final
 
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call, call2
-from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string
-from evaluator.runtime.compare import equal, less
+from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context
+from evaluator.runtime.compare import less, same_or_equal
 from evaluator.runtime.errors import EvalError, TypeFault
-from evaluator.runtime.values import Attrs, Code, ContextString, Env, Thunk, force
+from evaluator.runtime.values import Attrs, Code, ContextString, Thunk, force
 from evaluator.session import Session
 
 
 @final
-class CallLater(Code):
-    """``function argument``, both in the environment: the thunk behind ``map`` and its like."""
+class CallOn(Code):
+    """``function payload``: the delayed call behind ``map``; one of these for all elements."""
 
-    def eval(self, env: Env) -> object:
-        return call(force(env[0]), env[1])
+    def __init__(self, function: object) -> None:
+        self.function: Final = function
+
+    def resume(self, payload: object, extra: object) -> object:
+        return call(force(self.function), payload)
 
 
 @final
-class CallLater2(Code):
-    """``function first second`` in the environment."""
+class CallOnBoth(Code):
+    """``function payload extra``: the delayed call behind ``mapAttrs``."""
 
-    def eval(self, env: Env) -> object:
-        return call2(force(env[0]), env[1], env[2])
+    def __init__(self, function: object) -> None:
+        self.function: Final = function
 
-
-CALL_LATER: Final = CallLater()
-CALL_LATER2: Final = CallLater2()
-
-
-def delayed_call(function: object, argument: object) -> Thunk:
-    """A thunk of ``function argument``."""
-    env: Env = [function, argument]
-    return Thunk(CALL_LATER, env)
-
-
-def delayed_call2(function: object, first: object, second: object) -> Thunk:
-    """A thunk of ``function first second``."""
-    env: Env = [function, first, second]
-    return Thunk(CALL_LATER2, env)
+    def resume(self, payload: object, extra: object) -> object:
+        return call2(force(self.function), payload, extra)
 
 
 def length(session: Session, value: object) -> object:
@@ -72,6 +62,7 @@ def elem_at(session: Session, value: object, index: object) -> object:
 
 
 def elem(session: Session, needle: object, value: object) -> object:
+    wanted = needle
     needle = force(needle)
     items = as_list(value)
     if isinstance(needle, str):
@@ -84,7 +75,7 @@ def elem(session: Session, needle: object, value: object) -> object:
                 return True
         return False
     for item in items:
-        if equal(needle, item):
+        if same_or_equal(wanted, item):
             return True
     return False
 
@@ -93,7 +84,8 @@ def map_list(session: Session, function: object, value: object) -> object:
     items = as_list(value)
     if not items:
         return items
-    return [delayed_call(function, item) for item in items]
+    code = CallOn(function)
+    return [Thunk(code, item) for item in items]
 
 
 def filter_list(session: Session, function: object, value: object) -> object:
@@ -154,7 +146,8 @@ def gen_list(session: Session, function: object, count: object) -> object:
     size = as_int(count)
     if size < 0:
         raise EvalError(f"cannot create list of size {size}")
-    return [delayed_call(function, index) for index in range(size)]
+    code = CallOn(function)
+    return [Thunk(code, index) for index in range(size)]
 
 
 @final
@@ -209,7 +202,7 @@ def group_by(session: Session, function: object, value: object) -> object:
     callee = as_function(function)
     groups: dict[str, list[object]] = {}
     for item in as_list(value):
-        name = as_string(call(callee, item))
+        name = as_string_no_context(call(callee, item))
         group = groups.get(name)
         if group is None:
             groups[name] = [item]
@@ -304,7 +297,7 @@ def list_to_text(session: Session, value: object) -> list[str]:
     return texts
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin("length", 1, True, length, "length *list*\n\nThe number of elements of a list."),
     Builtin("head", 1, True, head, "head *list*\n\nThe first element; an error if the list is empty."),
     Builtin("tail", 1, True, tail, "tail *list*\n\nThe list without its first element (takes time in its length)."),

@@ -8,7 +8,6 @@ from typing import Final, final
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call2
 from evaluator.runtime.coerce import (
-    NO_CONTEXT,
     as_attrs,
     as_bool,
     as_function,
@@ -20,6 +19,7 @@ from evaluator.runtime.coerce import (
     context_of,
     make_string,
 )
+from evaluator.io.files import Copy, unreadable
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs, ContextString, PathValue, force
 from evaluator.session import Session
@@ -119,39 +119,52 @@ def path_in_store(session: Session, value: object) -> object:
 
 @final
 class _Keep:
-    """A filter function of the language as the archive's writer asks it."""
+    """A filter function of the language as the archive's writer asks it.
 
-    def __init__(self, function: object) -> None:
+    ``disk`` is where the tree stands, ``shown`` its path as the function gets to see it.
+    """
+
+    def __init__(self, function: object, disk: str, shown: str, copy: Copy | None) -> None:
         self.function: Final = function
+        self.disk: Final = disk
+        self.shown: Final = shown
+        self.left_out: Final[set[str]] = set()
+        self.before: Final[set[str]] = set() if copy is None else copy.left_out
 
     def asked(self, path: str, kind: str) -> bool:
-        return as_bool(call2(self.function, path, kind))
+        if path in self.before or not as_bool(call2(self.function, self.shown + path[len(self.disk) :], kind)):
+            self.left_out.add(path)
+            return False
+        return True
 
 
-def added(session: Session, path: str, name: str, keep: object, recursive: bool, expected: str | None) -> object:
-    """The string with the store path of what is at ``path``, filtered. Raises EvalError."""
+def added(session: Session, path: str, name: str, function: object, recursive: bool, expected: str | None) -> object:
+    """The string with the store path of what is at ``path``, filtered by ``function`` if that is not None.
+
+    ``expected`` spells its SHA-256, for a check. Raises EvalError.
+    """
+    files = session.files
+    left_out: set[str] = set()
     try:
-        resolved = session.files.resolved(path)
-        digest = hashes.parse_allow_empty(expected, "sha256") if expected is not None else None
+        disk = files.resolved(path)
+        wanted = None if expected is None else hashes.parse_allow_empty(expected, "sha256")
         if not recursive:
-            if keep is not None:
-                raise EvalError("a path that is not added recursively cannot be filtered")
-            found = hashes.hash_bytes("sha256", session.files.read_bytes(resolved))
-        elif keep is None:
-            stored = session.store_path_of(resolved, name)
-            if digest is not None and stored != store_path.fixed_output_path(name, True, digest):
-                raise EvalError(f"store path mismatch in (possibly filtered) path added from '{path}'")
-            return ContextString(stored, frozenset([stored]))
+            found = hashes.hash_bytes("sha256", files.read_bytes(path))
+            stored = store_path.fixed_output_path(name, False, found)
+        elif function is None:
+            stored = session.store_path_of(disk, name)
         else:
-            found = hashes.Hash("sha256", nar_sha256(resolved, _Keep(keep).asked))
-        if digest is not None and digest != found:
+            shown = path if disk == files.origin(path) else disk
+            keep = _Keep(function, disk, shown, files.copy(path))
+            stored = store_path.source_path(name, nar_sha256(disk, keep.asked).hex())
+            left_out = keep.left_out
+        if wanted is not None and stored != store_path.fixed_output_path(name, recursive, wanted):
             raise EvalError(f"store path mismatch in (possibly filtered) path added from '{path}'")
-        stored = store_path.fixed_output_path(name, recursive, found)
     except OSError as error:
-        raise EvalError(f"reading '{error.filename or path}': {error.strerror}") from None
+        raise unreadable(error, path) from None
     except ValueError as error:
         raise EvalError(str(error)) from None
-    session.sources[stored] = resolved
+    files.add_copy(stored, disk, left_out)
     return ContextString(stored, frozenset([stored]))
 
 
@@ -208,10 +221,10 @@ def to_file(session: Session, name: object, value: object) -> object:
         stored = store_path.text_path(title, content, references)
     except ValueError as error:
         raise EvalError(str(error)) from None
-    session.texts[stored] = content
+    session.files.add_text(stored, content)
     if references:
         session.references[stored] = references
-    return ContextString(stored, NO_CONTEXT | {stored})
+    return ContextString(stored, frozenset([stored]))
 
 
 TABLE: Final[list[Builtin]] = [

@@ -12,6 +12,7 @@ from evaluator.runtime.source import Place, SourceFile
 from evaluator.syntax import tree
 from evaluator.syntax.parser import parse
 from store.nar import NarWriter, nar_sha256
+from store.store_path import STORE_DIR
 
 
 @final
@@ -27,13 +28,73 @@ class ParsedFile:
 _UNSAVED: Final = (-1, -1, -1)
 
 
+_STORE: Final = STORE_DIR + "/"
+
+
+@final
+class Copy:
+    """A store object that evaluation would have made out of what is at ``origin`` (an absolute path on disk).
+
+    ``left_out`` holds the paths below ``origin`` that a filter refused.
+    """
+
+    def __init__(self, origin: str, left_out: set[str]) -> None:
+        self.origin: Final = origin
+        self.left_out: Final = left_out
+
+
 @final
 class Files:
-    """The file system as evaluation sees it. Trees are kept and shared between sessions."""
+    """The file system as evaluation sees it. Trees are kept and shared between sessions.
+
+    Store objects that evaluation makes (copied sources, ``toFile``, derivations) are written nowhere, but they
+    can be read here: a path below such an object leads to where it was copied from.
+    """
 
     def __init__(self) -> None:
         self._parsed: Final[dict[str, ParsedFile]] = {}
         self._documents: Final[dict[str, str]] = {}
+        self._copies: Final[dict[str, Copy]] = {}
+        self._texts: Final[dict[str, bytes]] = {}
+
+    def add_copy(self, store_path: str, origin: str, left_out: set[str]) -> None:
+        """From now on the store object ``store_path`` reads as what is at ``origin``, but for ``left_out``."""
+        if store_path not in self._copies:
+            self._copies[store_path] = Copy(origin, left_out)
+
+    def add_text(self, store_path: str, content: bytes) -> None:
+        """From now on the store object ``store_path`` is a file with this content."""
+        self._texts[store_path] = content
+
+    def copy(self, store_path: str) -> Copy | None:
+        """Where a store object was copied from, None if not in this process."""
+        return self._copies.get(store_path)
+
+    def text(self, store_path: str) -> bytes | None:
+        """The content of a store object that is a text made by evaluation."""
+        return self._texts.get(store_path)
+
+    def origin(self, path: str) -> str:
+        """Where the content of ``path`` stands on disk: itself, unless it lies in a store object copied from elsewhere.
+
+        What a filter left out is at a path where nothing is.
+        """
+        if not path.startswith(_STORE):
+            return path
+        end = path.find("/", len(_STORE))
+        if end < 0:
+            end = len(path)
+        copy = self._copies.get(path[:end])
+        if copy is None:
+            return path
+        found = copy.origin + path[end:]
+        if copy.left_out:
+            at = len(found)
+            while at > len(copy.origin):
+                if found[:at] in copy.left_out:
+                    return path
+                at = found.rfind("/", 0, at)
+        return found
 
     def open_document(self, path: str, text: str) -> None:
         """From now on ``path`` has this text, whatever is on disk."""
@@ -48,12 +109,16 @@ class Files:
 
     def read_bytes(self, path: str) -> bytes:
         """The content of a file. Raises EvalError when it cannot be read."""
-        document = self._documents.get(path)
+        disk = self.origin(path)
+        document = self._documents.get(disk)
         if document is not None:
             return document.encode("utf-8", "surrogateescape")
+        text = self._texts.get(path)
+        if text is not None:
+            return text
         try:
             # os.read is a third of the price of open(): nixpkgs is thousands of small files.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise EvalError(f"opening file '{path}': {error.strerror}") from None
         try:
@@ -95,34 +160,38 @@ class Files:
 
     def _stamp(self, path: str) -> tuple[int, int, int]:
         try:
-            status = os.stat(path)
+            status = os.stat(self.origin(path))
         except OSError:
             return (0, 0, 0)
         return (status.st_mtime_ns, status.st_size, status.st_ino)
 
     def kind(self, path: str) -> str:
         """ "regular", "directory", "symlink", "unknown" as readFileType says; "" when nothing is there."""
-        if path in self._documents:
+        disk = self.origin(path)
+        if disk in self._documents or path in self._texts:
             return "regular"
         try:
-            mode = os.lstat(path).st_mode
+            mode = os.lstat(disk).st_mode
         except OSError:
             return ""
         return _kind(mode)
 
     def exists(self, path: str) -> bool:
         """Whether something is there (a dangling symbolic link counts, as in Nix)."""
-        return path in self._documents or os.path.lexists(path)
+        disk = self.origin(path)
+        return disk in self._documents or os.path.lexists(disk) or path in self._texts
 
     def is_directory(self, path: str) -> bool:
         """Whether a directory is there, symbolic links followed."""
-        return path not in self._documents and os.path.isdir(path)
+        disk = self.origin(path)
+        return disk not in self._documents and os.path.isdir(disk)
 
     def list_directory(self, path: str) -> dict[str, str]:
         """The entries of a directory with their kinds. Raises EvalError when it cannot be read."""
         entries: dict[str, str] = {}
+        disk = self.origin(path)
         try:
-            with os.scandir(path) as found:
+            with os.scandir(disk) as found:
                 for entry in found:
                     if entry.is_symlink():
                         entries[entry.name] = "symlink"
@@ -136,25 +205,32 @@ class Files:
             raise EvalError(f"reading directory '{path}': {error.strerror}") from None
         for document in self._documents:
             directory, _, name = document.rpartition("/")
-            if (directory or "/") == path and name not in entries:
+            if (directory or "/") == disk and name not in entries:
                 entries[name] = "regular"
+        if disk is not path:
+            for name in list(entries):
+                if self.origin(path + "/" + name).startswith(_STORE):
+                    del entries[name]
         return entries
 
     def resolved(self, path: str) -> str:
-        """The path with all symbolic links followed."""
-        return path if path in self._documents else os.path.realpath(path)
+        """The path with all symbolic links followed (of a copied store object: its origin)."""
+        disk = self.origin(path)
+        return disk if disk in self._documents else os.path.realpath(disk)
 
     def nar_sha256(self, path: str) -> bytes:
         """The SHA-256 of the archive of a file or tree. Raises OSError, NarError.
 
         Inside a tree the disk counts, not unsaved documents: so does every Nix that will build it.
         """
-        document = self._documents.get(path)
-        if document is None:
-            return nar_sha256(path)
+        disk = self.origin(path)
+        document = self._documents.get(disk)
+        content = self._texts.get(path) if document is None else document.encode("utf-8", "surrogateescape")
+        if content is None:
+            return nar_sha256(disk)
         hasher = hashlib.sha256()
         writer = NarWriter(hasher.update)
-        writer.regular(document.encode("utf-8", "surrogateescape"))
+        writer.regular(content)
         writer.finish()
         return hasher.digest()
 
@@ -163,26 +239,39 @@ class Files:
 
         Raises EvalError, naming the remedy, when there is nothing.
         """
-        if path in self._documents:
-            return path
         for _ in range(64):
+            disk = self.origin(path)
+            if disk in self._documents or path in self._texts:
+                return path
             try:
-                mode = os.lstat(path).st_mode
+                mode = os.lstat(disk).st_mode
             except OSError as error:
                 unsaved = path + "/default.nix"
-                if unsaved in self._documents:
+                if disk + "/default.nix" in self._documents:
                     return unsaved
                 raise EvalError(f"getting status of '{path}': {error.strerror}") from None
             if stat.S_ISLNK(mode):
-                path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+                path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(disk)))
                 continue
             if stat.S_ISDIR(mode):
                 inside = path.rstrip("/") + "/default.nix"
-                if inside not in self._documents and not os.path.exists(inside):
+                if not self.exists(inside):
                     raise EvalError(f"there is no default.nix in the directory '{path}'")
-                return inside
+                path = inside
+                continue
             return path
         raise EvalError(f"too many symbolic links at '{path}'")
+
+
+def unreadable(error: OSError, path: str) -> EvalError:
+    """An OSError met while reading ``path`` or what is below it, in Nix's words."""
+    named: object = error.filename
+    if isinstance(named, bytes):
+        path = named.decode("utf-8", "surrogateescape")
+    elif isinstance(named, str):
+        path = named
+    doing = "getting status of" if isinstance(error, FileNotFoundError) else "reading"
+    return EvalError(f"{doing} '{path}': {error.strerror}")
 
 
 def _kind(mode: int) -> str:
