@@ -7,13 +7,11 @@ likes.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from evaluator import names
-from evaluator.service.protocol import Answer, Member, Target
+from evaluator.service.protocol import Target
 from evaluator.syntax.comments import comment_at
 from evaluator.syntax.cursor import Place, child_base, path_at
 from evaluator.syntax.tree import (
@@ -39,16 +37,13 @@ from evaluator.syntax.tree import (
     Uri,
 )
 from lsp.ide import literals, rank, static
+from lsp.ide.candidates import Candidates, Word, is_bare, word_at
 from lsp.ide.subject import selection_target
 from lsp.ide.types import Completion, Item, Snapshot
 
 #: Details (kind, documentation) are asked for as many members as are shown.
 DETAILS: Final = rank.AT_MOST
 
-_WORD_BEFORE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*\Z")
-_WORD_AFTER: Final = re.compile(r"[A-Za-z0-9_'-]*")
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*\Z")
-_RESERVED: Final = frozenset({"assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"})
 _KEYWORDS: Final = ("let", "in", "if", "then", "else", "with", "rec", "assert")
 
 # Groups of an expression's names, nearest first.
@@ -58,24 +53,11 @@ _GLOBAL: Final = 2
 _KEYWORD: Final = 3
 
 
-@dataclass(frozen=True)
-class _Word:
-    """The word at the cursor: ``[start, end)``, and what of it stands before the cursor."""
-
-    start: int
-    end: int
-    typed: str
-
-    def begins(self, offset: int) -> bool:
-        """Whether what begins at ``offset`` is what is being typed, and no name that was there before."""
-        return self.typed != "" and offset == self.start
-
-
 async def completion(snapshot: Snapshot, offset: int) -> Completion | None:
     """What could stand at ``offset``; None where nothing can be completed (comments, strings, numbers)."""
     if comment_at(snapshot.source, offset) is not None:
         return None
-    word = _word(snapshot.text, offset)
+    word = word_at(snapshot.text, offset)
     chain = path_at(snapshot.source, word.start).places
     for index in range(len(chain) - 1, -1, -1):
         node = chain[index].node
@@ -100,18 +82,11 @@ async def completion(snapshot: Snapshot, offset: int) -> Completion | None:
 # --- the contexts --------------------------------------------------------------------------------
 
 
-async def _in_path(snapshot: Snapshot, chain: Sequence[Place], path: AttrPath, word: _Word) -> Completion | None:
+async def _in_path(snapshot: Snapshot, chain: Sequence[Place], path: AttrPath, word: Word) -> Completion | None:
     """In the attribute path of a select, a ``?`` or a binding; ``chain`` ends with what the path belongs to."""
     holder = chain[-1]
     base = child_base(holder.node, holder.base)
-    index = sum(
-        1
-        for step in path.steps
-        if base + step.end < word.start
-        or (
-            base + step.end == word.start and not word.typed and step.end > step.start and not isinstance(step, Missing)
-        )
-    )
+    index = sum(1 for step in path.steps if base + step.end <= word.start and not isinstance(step, Missing))
     if isinstance(holder.node, AttrBinding):
         return await _binding(snapshot, chain[:-1], word) if index == 0 else None
     target = selection_target(snapshot, holder, index)
@@ -121,19 +96,20 @@ async def _in_path(snapshot: Snapshot, chain: Sequence[Place], path: AttrPath, w
 
 
 async def _members(
-    snapshot: Snapshot, target: Target, expr: Expr, base: int, word: _Word, without: frozenset[str]
+    snapshot: Snapshot, target: Target, expr: Expr, base: int, word: Word, without: frozenset[str]
 ) -> Completion:
     """The attributes of a value; what the text says about it where evaluation does not answer."""
+    candidates = Candidates(word)
     answer = await snapshot.values.members(target, DETAILS)
-    if answer.state == "value":
-        items = [_member(member) for member in answer.members if member.name not in without]
-    else:
-        written = literals.members(snapshot, expr, base, target.attrs)
-        items = [Item(name, detail="attribute") for name in written if name not in without]
-    return _ranked(items, word, unsure=answer.state != "value")
+    candidates.add_members(answer, without=without, quoting=True)
+    if answer.state != "value":
+        for name in literals.members(snapshot, expr, base, target.attrs):
+            if name not in without:
+                candidates.add(Item(name, detail="attribute"))
+    return candidates.ranked()
 
 
-async def _in_inherit(snapshot: Snapshot, chain: Sequence[Place], node: Inherit, word: _Word) -> Completion:
+async def _in_inherit(snapshot: Snapshot, chain: Sequence[Place], node: Inherit, word: Word) -> Completion:
     base = child_base(chain[-1].node, chain[-1].base)
     taken = frozenset(
         name
@@ -144,28 +120,24 @@ async def _in_inherit(snapshot: Snapshot, chain: Sequence[Place], node: Inherit,
         target = Target(snapshot.path, base + node.source.start, base + node.source.end)
         return await _members(snapshot, target, node.source, base, word, taken)
     # `inherit x` looks x up outside: the chain as a name in the inherit would have it.
-    items, answer = await _in_scope(snapshot, [*chain, Place(Name(0, 0, ""), base)], word)
-    return _ranked([item for item in items if item.label not in taken], word, unsure=not _is_sure(answer))
+    candidates = Candidates(word)
+    await _add_scope(snapshot, [*chain, Place(Name(0, 0, ""), base)], word, candidates, taken)
+    return candidates.ranked()
 
 
-async def _among_formals(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
+async def _among_formals(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
     formals = next((link for link in reversed(chain) if isinstance(link.node, Formals)), None)
     taken: set[str] = set()
     if formals is not None and isinstance(formals.node, Formals):
         taken = {
             formal.name.name for formal in formals.node.formals if not word.begins(formals.base + formal.name.start)
         }
-    return await _arguments(snapshot, word, taken, [])
+    candidates = Candidates(word)
+    candidates.add_members(await snapshot.values.arguments(snapshot.path), without=taken)
+    return candidates.ranked()
 
 
-async def _arguments(snapshot: Snapshot, word: _Word, taken: Iterable[str], others: list[Item]) -> Completion:
-    answer = await snapshot.values.arguments(snapshot.path)
-    without = frozenset(taken)
-    items = [_member(member, bare=True) for member in answer.members if member.name not in without]
-    return _ranked(others + [item for item in items if item.label], word, unsure=not _is_sure(answer))
-
-
-async def _beside_bindings(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
+async def _beside_bindings(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
     """In a set or ``let``, but in none of its bindings: a new one begins here, or one goes on that lacks its `;`."""
     link = chain[-1]
     before = [binding for binding in names.bindings_of(link.node) if link.base + binding.end <= word.start]
@@ -177,97 +149,44 @@ async def _beside_bindings(snapshot: Snapshot, chain: Sequence[Place], word: _Wo
     return await _expression(snapshot, [*chain, last], word)
 
 
-async def _binding(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
+async def _binding(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
     """Where a binding begins. A set that is the whole file may be formals that are just being typed."""
-    keywords = [Item("inherit", "keyword", order=_KEYWORD)]
+    candidates = Candidates(word)
+    candidates.add(Item("inherit", "keyword"), _KEYWORD)
     node = chain[-1].node
     if isinstance(node, Let):
-        keywords.append(Item("in", "keyword", order=_KEYWORD))
+        candidates.add(Item("in", "keyword"), _KEYWORD)
     if len(chain) == 1 and isinstance(node, AttrSet):
-        return await _arguments(snapshot, word, (), keywords)
-    return _ranked(keywords, word, unsure=False)
+        candidates.add_members(await snapshot.values.arguments(snapshot.path))
+    return candidates.ranked()
 
 
-async def _expression(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> Completion:
-    items, answer = await _in_scope(snapshot, chain, word)
-    items += [Item(name, "keyword", order=_KEYWORD) for name in _KEYWORDS]
-    return _ranked(items, word, unsure=not _is_sure(answer))
+async def _expression(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
+    candidates = Candidates(word)
+    await _add_scope(snapshot, chain, word, candidates, frozenset())
+    for name in _KEYWORDS:
+        candidates.add(Item(name, "keyword"), _KEYWORD)
+    return candidates.ranked()
 
 
-async def _in_scope(snapshot: Snapshot, chain: Sequence[Place], word: _Word) -> tuple[list[Item], Answer | None]:
-    """The names that an expression at the end of the chain sees, nearest first."""
+async def _add_scope(
+    snapshot: Snapshot, chain: Sequence[Place], word: Word, candidates: Candidates, without: frozenset[str]
+) -> None:
+    """Adds the names that an expression at the end of the chain sees, nearest first."""
     inside = names.scopes(chain, snapshot.text)
     lexical = names.visible(inside)
-    items = [
-        Item(name, "argument" if bound.kind in _ARGUMENTS else "variable", static.kind_in_words(bound), order=_LEXICAL)
-        for name, bound in lexical.items()
-        if not word.begins(bound.start) and _PLAIN.match(name)
-    ]
-    answer: Answer | None = None
+    for name, bound in lexical.items():
+        if name not in without and is_bare(name) and not word.begins(bound.start):
+            kind = "argument" if bound.kind in _ARGUMENTS else "variable"
+            candidates.add(Item(name, kind, static.kind_in_words(bound)), _LEXICAL)
     if any(scope.is_with for scope in inside):
         answer = await snapshot.values.scope(snapshot.path, word.start)
-        for member in answer.members:
-            if member.name not in lexical and member.name not in names.GLOBALS and _is_bare(member.name):
-                items.append(_member(member, order=_FROM_WITH))
-    for name in sorted(names.GLOBALS):
-        if name not in lexical:
-            items.append(Item(name, "builtin", "builtin", order=_GLOBAL))
-    return items, answer
+        candidates.add_members(answer, _FROM_WITH, without=names.GLOBALS | without | lexical.keys())
+    for name in sorted(names.GLOBALS - lexical.keys() - without):
+        candidates.add(Item(name, "builtin", "builtin"), _GLOBAL)
 
 
 _ARGUMENTS: Final = frozenset({names.FORMAL, names.ARGUMENT, names.AT})
-
-# --- items ---------------------------------------------------------------------------------------
-
-
-def _member(member: Member, *, order: int = 0, bare: bool = False) -> Item:
-    name = member.name
-    if _is_bare(name):
-        return Item(name, member.kind, member.detail, member.doc, order=order)
-    if bare:
-        return Item("")
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
-    return Item(name, member.kind, member.detail, member.doc, f'"{quoted}"', order)
-
-
-def _is_bare(name: str) -> bool:
-    """Whether a name can stand without quotes."""
-    return _PLAIN.match(name) is not None and name not in _RESERVED
-
-
-def _is_sure(answer: Answer | None) -> bool:
-    return answer is None or answer.state == "value"
-
-
-def _ranked(items: Sequence[Item], word: _Word, *, unsure: bool) -> Completion:
-    """The items that fit, best first. ``unsure``: the worker may know more when it is asked again."""
-    groups = sorted(items, key=_order)
-    found, more = rank.best(groups, _label, word.typed, group=_order)
-    fitting = tuple(
-        Item(item.label, item.kind, item.detail, item.doc, item.insert, fit * 10 + item.order, fit == rank.ALIKE)
-        for item, fit in found
-    )
-    return Completion(word.start, word.end, word.typed, fitting, more or unsure)
-
-
-def _order(item: Item) -> int:
-    return item.order
-
-
-def _label(item: Item) -> str:
-    return item.label
-
-
-# --- the text around the cursor ------------------------------------------------------------------
-
-
-def _word(text: str, offset: int) -> _Word:
-    line = text.rfind("\n", 0, offset) + 1
-    before = _WORD_BEFORE.search(text, line, offset)
-    after = _WORD_AFTER.match(text, offset)
-    start = before.start() if before is not None else offset
-    end = after.end() if after is not None and before is not None else offset
-    return _Word(start, end, text[start:offset])
 
 
 def _in_default(node: Formal | Formals, chain: Sequence[Place], index: int) -> bool:

@@ -1,4 +1,4 @@
-"""Which candidates fit what has been typed, best first, and no more of them than a client digests.
+"""Which names fit what has been typed, best first, and no more of them than a client digests.
 
 Nix names are many (27,000 packages) and typed half: what begins with the text comes before what holds it, that
 before its letters in order, and that before what is merely alike (a typing mistake).
@@ -6,10 +6,8 @@ before its letters in order, and that before what is merely alike (a typing mist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
-
-T = TypeVar("T")
+from collections.abc import Sequence
+from typing import Final
 
 #: A client gets at most so many; 5,000 items cost 90 ms on the wire alone.
 AT_MOST: Final = 250
@@ -26,55 +24,54 @@ ALIKE: Final = 5
 
 
 def best(
-    candidates: Sequence[T],
-    name: Callable[[T], str],
-    typed: str,
-    at_most: int = AT_MOST,
-    group: Callable[[T], int] = lambda _: 0,
-) -> tuple[list[tuple[T, int]], bool]:
-    """The candidates that fit ``typed``, best first, each with how well (:data:`EXACT` … :data:`ALIKE`).
+    names: Sequence[str], typed: str, groups: Sequence[int] = (), at_most: int = AT_MOST
+) -> tuple[list[tuple[int, int]], bool]:
+    """The indices of the names that fit ``typed``, best first, each with how well (:data:`EXACT` … :data:`ALIKE`).
 
-    The second part of the answer tells whether some were left out. Of those that fit equally well the lower ``group``
-    comes first, then the shorter name, then the earlier candidate. With nothing typed yet the order is kept.
+    The second part of the answer tells whether some were left out. Of those that fit equally well the lower group
+    comes first (``groups`` has one number a name, or is empty), then the shorter name, then the earlier one. With
+    nothing typed yet the order is kept.
     """
     if not typed:
-        return [(candidate, PREFIX) for candidate in candidates[:at_most]], len(candidates) > at_most
-    folded = typed.casefold()
-    fitting: list[tuple[int, int, int, int]] = []
-    rest: list[int] = []
-    for index, candidate in enumerate(candidates):
-        text = name(candidate)
-        fit = _fit(text, typed, folded)
-        if fit is None:
-            rest.append(index)
-        else:
-            fitting.append((fit, group(candidate), len(text), index))
+        return [(index, PREFIX) for index in range(min(len(names), at_most))], len(names) > at_most
+    fitting = [(PREFIX, index) for index, name in enumerate(names) if name.startswith(typed)]
+    fitting = [(EXACT if len(names[index]) == len(typed) else fit, index) for fit, index in fitting]
+    complete = len(fitting) <= at_most
+    if len(fitting) < at_most:
+        fitting += _less_well(names, typed, typed.casefold())
     if not fitting and len(typed) >= _SHORTEST_TYPO:
-        fitting = _alike([name(candidates[index]) for index in rest], rest, folded, at_most)
-    fitting.sort()
-    return [(candidates[index], fit) for fit, _, _, index in fitting[:at_most]], len(fitting) > at_most
+        return _alike(names, typed, at_most), False
+    order = [(fit, groups[index] if groups else 0, len(names[index]), index) for fit, index in fitting]
+    order.sort()
+    return [(index, fit) for fit, _, _, index in order[:at_most]], not complete or len(order) > at_most
 
 
-def _fit(text: str, typed: str, folded: str) -> int | None:
-    if text.startswith(typed):
-        return EXACT if len(text) == len(typed) else PREFIX
-    small = text.casefold()
-    if small.startswith(folded):
-        return PREFIX_ANY_CASE
-    if folded in small:
-        return INSIDE
+def _less_well(names: Sequence[str], typed: str, folded: str) -> list[tuple[int, int]]:
+    """Those that fit, but do not begin with just what was typed."""
+    found: list[tuple[int, int]] = []
+    for index, name in enumerate(names):
+        small = name.casefold()
+        if folded in small:
+            if not small.startswith(folded):
+                found.append((INSIDE, index))
+            elif not name.startswith(typed):
+                found.append((PREFIX_ANY_CASE, index))
+        elif _has_letters_in_order(small, folded):
+            found.append((SCATTERED, index))
+    return found
+
+
+def _has_letters_in_order(name: str, letters: str) -> bool:
     at = -1
-    for letter in folded:
-        at = small.find(letter, at + 1)
+    for letter in letters:
+        at = name.find(letter, at + 1)
         if at < 0:
-            return None
-    return SCATTERED
+            return False
+    return True
 
 
-def _alike(names: Sequence[str], indices: Sequence[int], folded: str, at_most: int) -> list[tuple[int, int, int, int]]:
+def _alike(names: Sequence[str], typed: str, at_most: int) -> list[tuple[int, int]]:
     from rapidfuzz import fuzz, process  # 30 ms to import, and most completions need no guessing
 
-    found = process.extract(
-        folded, names, scorer=fuzz.ratio, processor=str.casefold, score_cutoff=_ALIKE, limit=at_most
-    )
-    return [(ALIKE, round(100 - score), 0, indices[position]) for _, score, position in found]
+    found = process.extract(typed.casefold(), names, scorer=fuzz.ratio, score_cutoff=_ALIKE, limit=at_most)
+    return [(index, ALIKE) for _, _, index in found]

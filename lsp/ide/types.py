@@ -65,14 +65,14 @@ class Hover:
 @dataclass(frozen=True)
 class Item:
     """One completion. ``kind``: a value's kind (as in ``evaluator.service.protocol.Facts``), or "keyword", "variable",
-    "argument", "file", "folder". ``order`` sorts: smaller first. ``insert`` is what is put in (empty: the label)."""
+    "argument", "file", "folder". ``insert`` is what is put in (empty: the label). ``alike``: what was typed is not in
+    it, the name is only similar."""
 
     label: str
     kind: str = ""
     detail: str = ""
     doc: str = ""
     insert: str = ""
-    order: int = 0
     alike: bool = False
 
 

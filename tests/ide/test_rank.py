@@ -10,7 +10,7 @@ NAMES = ["python", "Python", "python3", "cpython", "p-y-t", "pithon", "other"]
 
 
 def found(typed: str, names: list[str], at_most: int = rank.AT_MOST) -> list[tuple[str, int]]:
-    return rank.best(names, str, typed, at_most)[0]
+    return [(names[index], fit) for index, fit in rank.best(names, typed, at_most=at_most)[0]]
 
 
 def test_order() -> None:
@@ -33,17 +33,15 @@ def test_what_is_alike_only_when_nothing_fits() -> None:
     assert found("xy", ["python"]) == []
 
 
-@pytest.mark.parametrize("typed", ["", "n"])
+@pytest.mark.parametrize("typed", ["", "n", "N"])
 def test_cut(typed: str) -> None:
     names = [f"n{number}" for number in range(10)]
-    best, more = rank.best(names, str, typed, 4)
-    assert [name for name, _ in best] == ["n0", "n1", "n2", "n3"]
+    best, more = rank.best(names, typed, at_most=4)
+    assert [index for index, _ in best] == [0, 1, 2, 3]
     assert more
-    assert not rank.best(names, str, typed, 10)[1]
+    assert not rank.best(names, typed, at_most=10)[1]
 
 
 def test_groups_come_before_lengths() -> None:
-    best, _ = rank.best(["long-name", "n"], str, "", group=len)
-    assert [name for name, _ in best] == ["long-name", "n"]
-    best, _ = rank.best(["nb", "na-longer"], str, "n", group=lambda name: 0 if "long" in name else 1)
-    assert [name for name, _ in best] == ["na-longer", "nb"]
+    best, _ = rank.best(["nb", "na-longer"], "n", [1, 0])
+    assert [index for index, _ in best] == [1, 0]
