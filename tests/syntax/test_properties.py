@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from evaluator.syntax.cursor import path_at, walk
 from evaluator.syntax.lexer import Lexer
-from evaluator.syntax.parser import MAX_DEPTH, parse
+from evaluator.syntax.parser import parse
+from evaluator.syntax.reader import MAX_DEPTH
 from evaluator.syntax.tokens import EOF
 from evaluator.syntax.tree import AttrBinding
 from tests.syntax.checks import check_tree
