@@ -1,0 +1,95 @@
+"""Evaluates expressions for tests, and asks Nix the same where it is installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+
+from evaluator.builtins.control import deep_force
+from evaluator.io.files import Files
+from evaluator.runtime.errors import EvalError
+from evaluator.runtime.printer import show
+from evaluator.session import Session
+from evaluator.thread import evaluation_thread
+
+NIX_ENVIRONMENT = {
+    "HOME": "/homeless",
+    "NIX_PATH": "",
+    "NIX_CONF_DIR": "/nonexistent",
+    "NIX_CONFIG": "substituters =\nexperimental-features = nix-command flakes\n",
+}
+
+
+@dataclass
+class Answer:
+    """What evaluating gave: ``value`` as printed, or the error's ``message`` and ``place`` (line:column)."""
+
+    value: str | None = None
+    message: str | None = None
+    place: str = "-"
+
+
+def evaluate(expression: str, directory: str = "/", session: Session | None = None) -> Answer:
+    """The value of an expression with everything in it, or the error."""
+    answer = Answer()
+
+    def work() -> None:
+        used = Session(Files()) if session is None else session
+        try:
+            value = used.expression(expression, directory)
+            deep_force(value)
+            answer.value = show(value)
+        except EvalError as error:
+            answer.message = error.message
+            if error.place is not None:
+                line, column = error.place.file.line_column(error.place.start)
+                answer.place = f"{line}:{column}"
+        except RecursionError:
+            answer.message = "recursion"
+        except BaseException as error:
+            answer.message = f"{type(error).__name__}: {error}"
+
+    evaluation_thread(work).join()
+    return answer
+
+
+def nix_values(nix: str, expressions: list[str], directory: str = "/") -> list[str]:
+    """What Nix prints for expressions that all have a value."""
+    if not expressions:
+        return []
+    found = subprocess.run(
+        [nix, "--readonly-mode", "--eval", "--strict", "-E", *expressions],
+        cwd=directory,
+        env={**os.environ, **NIX_ENVIRONMENT},
+        capture_output=True,
+        check=False,
+    )
+    text = found.stdout.decode("utf-8", "surrogateescape")
+    lines = text.removesuffix("\n").split("\n")
+    assert found.returncode == 0, found.stderr.decode("utf-8", "replace")
+    return lines
+
+
+def nix_error(nix: str, expression: str, directory: str = "/") -> Answer:
+    """The error that Nix gives for an expression."""
+    found = subprocess.run(
+        [nix, "--readonly-mode", "--eval", "--strict", "-E", expression],
+        cwd=directory,
+        env={**os.environ, **NIX_ENVIRONMENT},
+        capture_output=True,
+        check=False,
+    )
+    if found.returncode == 0:
+        return Answer(value=found.stdout.decode("utf-8", "surrogateescape").removesuffix("\n"))
+    text = re.sub("\x1b\\[[0-9;]*m", "", found.stderr.decode("utf-8", "surrogateescape"))
+    message = ""
+    place = "-"
+    for line in text.split("\n"):
+        if line.startswith("error: "):
+            message = line[7:]
+        elif line.startswith("       at ") and place == "-":
+            at = re.search(r":(\d+:\d+):?$", line)
+            place = at.group(1) if at else "?"
+    return Answer(message=message, place=place)
