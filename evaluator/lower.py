@@ -579,6 +579,8 @@ class Lowering:
         assert value is not None
         code = self.later(value, entry.base, scope, name)
         if recursive and isinstance(code, Local0):
+            if scope is not None and scope.slots is not None and "__overrides" in scope.slots:
+                return Lazy(self, scope, value, entry.base, name)
             return Alias(code.slot, self.file, entry.base + value.start, entry.base + value.end)
         return code
 
