@@ -499,7 +499,7 @@ def break_(session: Session, value: object) -> object:
     return value
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin(
         "fetchurl",
         1,

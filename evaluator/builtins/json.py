@@ -26,7 +26,7 @@ _MIN: Final = -(2**63)
 _MAX: Final = 2**63 - 1
 _UNSIGNED_MAX: Final = 2**64 - 1
 _LONG_NUMBER: Final = re.compile(r"[0-9]{19}")
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _SUSPICIOUS_ESCAPE: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 
 
@@ -310,7 +310,7 @@ def from_json(session: Session, value: object) -> object:
         raise
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin("toJSON", 1, True, to_json_builtin, "toJSON *e*\n\nThe value as JSON; paths are copied to the store."),
     Builtin("fromJSON", 1, True, from_json, "fromJSON *text*\n\nThe value that the JSON text stands for."),
 ]

@@ -61,6 +61,6 @@ def from_toml(session: Session, value: object) -> object:
         raise EvalError("while parsing TOML: the text is nested too deep") from None
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin("fromTOML", 1, True, from_toml, "fromTOML *text*\n\nThe set that the TOML document stands for."),
 ]

@@ -176,6 +176,6 @@ def to_xml_builtin(session: Session, value: object) -> object:
     return make_string("".join(writer.pieces), writer.context)
 
 
-TABLE: Final = [
+TABLE: Final[list[Builtin]] = [
     Builtin("toXML", 1, True, to_xml_builtin, "toXML *e*\n\nThe value as an XML document."),
 ]
