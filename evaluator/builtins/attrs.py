@@ -18,6 +18,7 @@ from evaluator.runtime.values import (
     Closure,
     PartialPrimop,
     Primop,
+    Thunk,
     force,
 )
 from evaluator.session import Session
@@ -123,7 +124,8 @@ def intersect_attrs(session: Session, left: object, right: object) -> object:
 
 def map_attrs(session: Session, function: object, value: object) -> object:
     attrs = as_attrs(value)
-    result: dict[str, object] = {}
+    code = CallOnBoth(function)
+    result = attrs.items.copy()
     for name, found in attrs.items.items():
         result[name] = Thunk(code, name, found)
     return Attrs(result, attrs.positions)
@@ -154,6 +156,7 @@ def zip_attrs_with(session: Session, function: object, value: object) -> object:
                 group.append(found)
             if positions is not None:
                 owners[name] = positions
+    code = CallOnBoth(callee)
     result: dict[str, object] = {}
     for name in groups:
         result[name] = Thunk(code, name, groups[name])

@@ -220,8 +220,15 @@ def update(left: Attrs, right: Attrs) -> Attrs:
         return left
     if not left.items:
         return right
-    items = left.items.copy()
-    items.update(right.items)
+    # Copying a dict clones its table; inserting hashes anew. So the larger side is the one to copy.
+    if len(left.items) < len(right.items):
+        items = right.items.copy()
+        for name, value in left.items.items():
+            if name not in items:
+                items[name] = value
+    else:
+        items = left.items.copy()
+        items.update(right.items)
     return Attrs(items, MergedPositions(left.positions, right.positions, right.items))
 
 

@@ -77,6 +77,14 @@ class Code:
         """The value of the expression in ``env`` if it is at hand for nothing, else a thunk of it."""
         return Thunk(self, env)
 
+    def resume(self, payload: object, extra: object) -> object:
+        """The forced value of a pending thunk with this payload: of the expression, the payload being its environment.
+
+        Built-in functions that delay a call use both for its operands, which is half the size of an environment.
+        """
+        assert isinstance(payload, list)
+        return self.eval(payload)
+
     def place(self) -> Place | None:
         """Where the expression stands, if the node knows."""
         return None
@@ -94,12 +102,14 @@ BLACKHOLE: Final[Code] = Blackhole()
 class Thunk:
     """A delayed value.
 
-    Pending: ``code`` and, in ``payload``, its environment. Done: ``code`` is None, ``payload`` the value.
+    Pending: ``code`` and, in ``payload``, its environment (see :meth:`Code.resume`).
+    Done: ``code`` is None, ``payload`` the value.
     """
 
-    def __init__(self, code: Code, env: Env) -> None:
+    def __init__(self, code: Code, payload: object, extra: object = None) -> None:
         self.code: Code | None = code
-        self.payload: object = env
+        self.payload: object = payload
+        self.extra: object = extra
 
     def run(self) -> object:
         """Evaluates a pending thunk. When that fails or is interrupted the thunk is as it was."""
@@ -115,12 +125,10 @@ class Thunk:
         depth = counters.depth
         if depth > counters.max_depth:
             raise overflow()
-        env = self.payload
-        assert isinstance(env, list)
         self.code = BLACKHOLE
         counters.depth = depth + 1
         try:
-            value = code.eval(env)
+            value = code.resume(self.payload, self.extra)
         except EvalError as error:
             self.code = code
             counters.depth = depth
@@ -137,6 +145,7 @@ class Thunk:
             # a function that came from another place is another one here.
             value = Closure(value.function, value.env)
         self.payload = value
+        self.extra = None
         self.code = None
         return value
 
