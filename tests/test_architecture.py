@@ -110,3 +110,8 @@ def test_every_folder_with_modules_is_a_package(room: str) -> None:
     """A folder without __init__.py would be left out of the installed package."""
     folders = {path.parent for path in (ROOT / room).rglob("*.py")}
     assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_no_folder_of_tests_takes_the_name_of_a_room() -> None:
+    """With an __init__.py, tests/evaluator would be imported as the package `evaluator`."""
+    assert not [str(path) for path in (ROOT / "tests").rglob("__init__.py")]
