@@ -6,6 +6,7 @@ from evaluator.code.attrsets import missing_attribute
 from evaluator.code.functions import FormalsLambda, call
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
+from evaluator.runtime.source import first_place
 from evaluator.runtime.suggest import similar
 from evaluator.runtime.values import Attrs, Closure, force
 
@@ -80,11 +81,12 @@ def select_path(value: object, path: str, given: Attrs) -> object:
             continue
         if not isinstance(value, Attrs):
             raise TypeFault(
-                f"the expression selected by '{step}' in selection path '{path}' should be a set but is {type_name(value)}"
+                f"the expression selected by '{step}' in selection path '{path}' "
+                f"should be a set but is {type_name(value)}"
             )
         found = value.get(step)
         if found is None:
-            error = missing_attribute(step, value, None)
+            error = missing_attribute(step, value, first_place(value.positions))
             error.message = f"attribute '{step}' in selection path '{path}' not found"
             error.suggestions = similar(step, value.items)
             raise error

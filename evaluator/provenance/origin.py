@@ -6,7 +6,7 @@ from evaluator.code.functions import FormalsLambda, LambdaCode, call
 from evaluator.runtime.coerce import as_string
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError
-from evaluator.runtime.source import LiteralPositions, MergedPositions, Place, Positions
+from evaluator.runtime.source import Place, first_place
 from evaluator.runtime.values import Attrs, Closure, PartialPrimop, Primop, force
 from evaluator.session import Session
 from evaluator.syntax import tree
@@ -35,25 +35,12 @@ def made(session: Session, value: object) -> Place | None:
             return _functor(session, value)
     except EvalError:
         pass
-    return literal(value.positions)
+    return first_place(value.positions)
 
 
 def _formals_origin(arguments: object) -> Place | None:
     """The function that a ``functionArgs`` set was read off."""
-    if isinstance(arguments, Attrs):
-        positions = arguments.positions
-        # A formal of the real function has a place; names that a wrapper adds may have none.
-        while isinstance(positions, MergedPositions):
-            inner = positions.left
-            positions = positions.right if inner is None else inner
-        if isinstance(positions, LiteralPositions) and positions.starts:
-            return Place(positions.file, *_first(positions))
-    return None
-
-
-def _first(positions: LiteralPositions) -> tuple[int, int]:
-    name, start = min(positions.starts.items(), key=lambda pair: pair[1])
-    return start, start + len(name)
+    return first_place(arguments.positions) if isinstance(arguments, Attrs) else None
 
 
 def _quietly(attrs: Attrs, name: str) -> object:
@@ -117,15 +104,6 @@ def _functor(session: Session, value: Attrs) -> Place | None:
     if inner is value:
         return None
     return made(session, inner)
-
-
-def literal(positions: Positions | None) -> Place | None:
-    """The first attribute of the literal that a set came from (of ``a // b`` that of ``a``)."""
-    while isinstance(positions, MergedPositions):
-        positions = positions.right if positions.left is None else positions.left
-    if isinstance(positions, LiteralPositions) and positions.starts:
-        return Place(positions.file, *_first(positions))
-    return None
 
 
 def documentation(session: Session, value: object, defined: Place | None) -> str:

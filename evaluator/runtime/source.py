@@ -127,3 +127,16 @@ class OwnPositions(Positions):
     def find(self, name: str) -> Place | None:
         owner = self.owners.get(name)
         return None if owner is None else owner.find(name)
+
+
+def first_place(positions: Positions | None) -> Place | None:
+    """The first attribute of the literal that a set came from (of ``a // b`` that of ``a``), None for no literal."""
+    while isinstance(positions, MergedPositions):
+        positions = positions.right if positions.left is None else positions.left
+    if not isinstance(positions, LiteralPositions) or not positions.starts:
+        return None
+    first = ""
+    for name in positions.starts:
+        if not first or positions.starts[name] < positions.starts[first]:
+            first = name
+    return positions.find(first)
