@@ -12,12 +12,13 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from lsp import uri as uris
-from lsp.nixpkgs import Machine
 from lsp.process import Process
-from lsp.session import Session
+
+if TYPE_CHECKING:
+    from lsp.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ def serve(stdin: BinaryIO, stdout: BinaryIO, command: Sequence[str]) -> None:
     process = start_worker(command)
     importing = threading.Thread(target=_import_server, name="import", daemon=True)
     importing.start()
+    from lsp.nixpkgs import Machine
+    from lsp.session import Session
+
     session = Session(Machine.here(), command)
     first = read_message(stdin)
     if process is not None:

@@ -2,7 +2,8 @@
 
 The process is started before asyncio is (and before lsprotocol is imported, which takes longer
 than the worker's own start); :meth:`Process.attach` begins to deliver its messages. Reading and writing
-have a thread each: a worker that does not read its stdin must not hold the server up.
+have a thread each: a worker that does not read its stdin must not hold the server up. What the protocol needs is
+imported when the first message is sent, so that starting a worker waits for nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-import msgspec
-
-from evaluator.service.protocol import FromWorker, ToWorker, read_frame, write_frame
+if TYPE_CHECKING:
+    from evaluator.service.protocol import FromWorker, ToWorker
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,8 @@ class Process:
 
     def send(self, message: ToWorker) -> None:
         """Queues a message; never blocks, never raises (a dead worker is told through ``on_exit``)."""
+        import msgspec
+
         self._outbox.put(msgspec.msgpack.encode(message))
 
     def close(self) -> None:
@@ -82,6 +84,8 @@ class Process:
         return True
 
     def _write(self) -> None:
+        from evaluator.service.protocol import write_frame
+
         try:
             while (payload := self._outbox.get()) != _END:
                 write_frame(self._stdin, payload)
@@ -91,6 +95,10 @@ class Process:
             self._stdin.close()
 
     def _read(self, on_message: Callable[[FromWorker], None], on_exit: Callable[[str], None]) -> None:
+        import msgspec
+
+        from evaluator.service.protocol import FromWorker, read_frame
+
         decoder: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
         reason = ""
         try:

@@ -3,6 +3,7 @@
 The text of the target decides: ``slow`` is answered only once cancelled, ``hang`` never, ``crash`` ends the
 process, ``crash_once`` only in the first process (a file given as the first argument remembers that),
 ``garbage`` answers with bytes that are no message; everything else is a string that quotes the text of the target.
+A nixpkgs whose path ends in ``slow`` is loaded until the first question.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def main() -> None:
         if isinstance(message, Configure):
             configured = message
             say(Status("loading", f"loading {message.nixpkgs or 'nothing'}"))
-            say(Status("idle"))
+            if not message.nixpkgs.endswith("slow"):
+                say(Status("idle"))
             continue
         if isinstance(message, Document):
             if message.text is None:
@@ -67,6 +69,8 @@ def main() -> None:
         if isinstance(message, Scope):
             say(Answer(message.id, "value", members=(Member("fromWith", "derivation", "from a with"),)))
             continue
+        if configured.nixpkgs.endswith("slow"):
+            say(Status("idle"))
         target = message.target
         text = texts.get(target.path)
         if text is None:

@@ -7,6 +7,7 @@ import os
 import signal
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lsprotocol import types
@@ -143,11 +144,24 @@ async def test_settings_of_the_client(editor: StartEditor, tmp_path: Path) -> No
     session = await editor(tmp_path, worker=FAKE_WORKER, configuration={"nixpkgs": "mine"})
     uri = session.open(tmp_path / "a.nix", "x")
     while f"nixpkgs={tmp_path}/mine" not in await session.hover(uri, "|x"):
-        await asyncio.sleep(0.01)  # the settings are asked for after the start
+        pass  # the settings are asked for after the start
     session.client.set_configuration({"nixpkgs": "other"}, section="tvix-lsp")
     session.client.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
     while f"nixpkgs={tmp_path}/other" not in await session.hover(uri, "|x"):
-        await asyncio.sleep(0.01)
+        pass
+
+
+async def test_long_loading_is_shown_as_progress(editor: StartEditor, tmp_path: Path) -> None:
+    session = await editor(tmp_path, worker=FAKE_WORKER, options={"nixpkgs": "slow"})
+    while not session.client.progress_reports or not next(iter(session.client.progress_reports.values())):
+        await session.client.wait_for_notification(types.PROGRESS)
+    reports: list[Any] = next(iter(session.client.progress_reports.values()))
+    assert isinstance(reports[0], types.WorkDoneProgressBegin)
+    assert f"{tmp_path}/slow" in (reports[0].message or "")
+    uri = session.open(tmp_path / "a.nix", "x")
+    assert await session.hover(uri, "|x")
+    while not isinstance(reports[-1], types.WorkDoneProgressEnd):
+        await session.client.wait_for_notification(types.PROGRESS)
 
 
 async def test_a_client_that_knows_little(editor: StartEditor, tmp_path: Path) -> None:

@@ -154,12 +154,13 @@ async def test_a_worker_that_answers_nonsense_is_replaced(make: Make) -> None:
 
 
 async def test_a_worker_that_does_not_react_is_killed(make: Make) -> None:
-    worker = make(Limits(budget=0.05, grace=0.05, hang=0.05))
+    seen: asyncio.Queue[Status] = asyncio.Queue()
+    worker = make(Limits(budget=0.05, grace=0.05, hang=0.05), seen.put_nowait)
+    worker.configure(Configure(nixpkgs="/pkgs"))
+    assert [(await seen.get()).state for _ in range(2)] == ["loading", "idle"]
     assert (await describe(worker, "hung")).state == "timeout"
-    while worker.restarts == 0:
-        await asyncio.sleep(0.01)
-    patient = Worker(launcher(FAKE), limits=PATIENT)
-    await patient.stop()
+    assert await seen.get() == Status("loading", "loading /pkgs"), "a new one is told everything"
+    assert worker.restarts == 1
 
 
 async def test_status_is_reported(make: Make) -> None:
