@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Final
 
 from evaluator.syntax.duplicates import check_bindings, check_formals, needs_check
 from evaluator.syntax.lexer import Lexer
+from evaluator.syntax.pieces import PieceReader
 from evaluator.syntax.problems import ERROR, Edit, Fix, Problem
-from evaluator.syntax.reader import MAX_DEPTH, GiveUp, Reader
+from evaluator.syntax.reader import MAX_DEPTH, GiveUp
 from evaluator.syntax.strings import is_static
 from evaluator.syntax.tokens import (
     ASSERT,
@@ -33,14 +34,12 @@ from evaluator.syntax.tokens import (
     COMMA,
     DOLLAR,
     DOT,
-    ELLIPSIS,
     ELSE,
     EOF,
     FLOAT,
     ID,
     IF,
     IN,
-    IND_CLOSE,
     IND_OPEN,
     INDENTED,
     INHERIT,
@@ -55,7 +54,6 @@ from evaluator.syntax.tokens import (
     NOT_OPERAND,
     OR,
     PATH,
-    PATH_CLOSE,
     PATH_OPEN,
     PIPE_FROM,
     PIPE_INTO,
@@ -70,10 +68,8 @@ from evaluator.syntax.tokens import (
     SEMICOLON,
     SPELLING,
     STARTS_SIMPLE,
-    STR_CLOSE,
     STR_OPEN,
     STRING,
-    TEXT,
     THEN,
     URI,
     WITH,
@@ -83,19 +79,14 @@ from evaluator.syntax.tree import (
     Apply,
     Assert,
     AttrBinding,
-    AttrPath,
     AttrSet,
     Binary,
     Binding,
     Expr,
-    Float,
-    Formal,
     Formals,
     HasAttr,
     If,
     Inherit,
-    Int,
-    Interpolation,
     Lambda,
     LegacyLet,
     Let,
@@ -121,54 +112,9 @@ if TYPE_CHECKING:
 
 _RECURSION: Final = 12 * MAX_DEPTH
 
-_INT_MAX: Final = 9223372036854775807
-_FLOAT_MIN: Final = 2.2250738585072014e-308
-_INFINITY: Final = float("inf")
 
-
-class Parser(Reader):
+class Parser(PieceReader):
     """One reading of one run of tokens."""
-
-    def skip_junk(self) -> None:
-        """Report and skip what fits nowhere, up to a place where something can go on."""
-        if self.at_sync():
-            return
-        self.fail_here("unexpected-token", f"unexpected {spell(self.kind)}")
-        while not self.at_sync():
-            if STARTS_SIMPLE[self.kind]:
-                self.parse_select()
-            else:
-                self.advance()
-
-    def close(self, closer: int, opener: int) -> int:
-        """Read a closing bracket; answers where the construct ends (absolute). ``opener`` is where it began."""
-        if self.kind == closer:
-            end = self.ends[self.i]
-            self.advance()
-            return end
-        if not self.recover:
-            raise GiveUp
-        if not self.stopped and not self.at_sync():
-            self.skip_junk()
-            if self.kind == closer:
-                return self.close(closer, opener)
-        end = self.previous_end()
-        if not self.stopped:
-            word = SPELLING[closer]
-            self.problems.append(
-                Problem(
-                    "missing-closer",
-                    f"expected `{word}`",
-                    end,
-                    end,
-                    Fix(f"Insert `{word}`", [Edit(end, end, word)]),
-                    opener,
-                    opener + 1,
-                )
-            )
-        # What is not closed reaches up to what stopped it, so that a cursor after its last item is inside.
-        self.hole_end = self.here()
-        return self.hole_end
 
     # Expressions.
 
@@ -431,26 +377,6 @@ class Parser(Reader):
             self.problems.insert(at, problem)
         return expr
 
-    def parse_int(self) -> Expr:
-        start = self.here()
-        end = self.ends[self.i]
-        value = int(self.text[start:end]) if end - start <= 4000 else _INT_MAX + 1
-        if value > _INT_MAX:
-            self.report("integer-too-large", "this integer does not fit in 64 bits", start, end)
-        self.advance()
-        return Int(start - self.base, end - self.base, value)
-
-    def parse_float(self) -> Expr:
-        start = self.here()
-        end = self.ends[self.i]
-        word = self.text[start:end]
-        value = float(word)
-        tiny = value < _FLOAT_MIN and word.lower().split("e")[0].strip("0.") != ""
-        if value == _INFINITY or tiny:
-            self.report("float-out-of-range", "this number is out of the range of a float", start, end)
-        self.advance()
-        return Float(start - self.base, end - self.base, value)
-
     def parse_list(self) -> Expr:
         start = self.here()
         items: list[Expr] = []
@@ -501,101 +427,6 @@ class Parser(Reader):
             Fix("Put it in parentheses", [Edit(start, start, "("), Edit(end, end, ")")]),
         )
         return expr
-
-    # Strings and paths.
-
-    def parse_parts(self) -> Expr:
-        """A string or path with interpolations, in pieces."""
-        opening = self.kind
-        start = self.here()
-        base = self.base
-        closer: i64 = PATH_CLOSE
-        if opening == STR_OPEN:
-            closer = STR_CLOSE
-        elif opening == IND_OPEN:
-            closer = IND_CLOSE
-        parts: list[Node] = []
-        self.advance()
-        while True:
-            if self.kind == TEXT:
-                parts.append(Text(self.here() - base, self.ends[self.i] - base))
-                self.advance()
-            elif self.kind == DOLLAR:
-                parts.append(self.parse_interpolation())
-            else:
-                break
-        end = self.reached()
-        if self.kind == closer:
-            end = self.ends[self.i]
-            self.advance()
-        elif not self.recover:
-            raise GiveUp
-        if opening == PATH_OPEN:
-            return Path(start - base, end - base, parts)
-        return Str(start - base, end - base, parts, opening == IND_OPEN)
-
-    def parse_interpolation(self) -> Interpolation:
-        """``${expr}``."""
-        start = self.here()
-        self.advance()
-        self.open_braces += 1
-        expr = self.parse_expr()
-        end = self.close(RBRACE, start)
-        self.open_braces -= 1
-        return Interpolation(start - self.base, end - self.base, expr)
-
-    # Names.
-
-    def parse_attrpath(self, after_sign: bool) -> AttrPath:
-        """``a."b".${c}``, the first step being due here; ``after_sign`` when a ``.`` or ``?`` asked for it."""
-        steps: list[Node] = []
-        step = self.parse_step(after_sign)
-        steps.append(step)
-        while self.kind == DOT:
-            self.advance()
-            step = self.parse_step(True)
-            steps.append(step)
-        return AttrPath(steps[0].start, step.end, steps)
-
-    def parse_step(self, after_sign: bool) -> Node:
-        """One step of an attribute path."""
-        kind = self.kind & (BINDING - 1)
-        start = self.starts[self.i]
-        end = self.ends[self.i]
-        base = self.base
-        if after_sign and self.recover and self.newline_before():
-            # "x." at the end of a line: in broken text the path does not go on in the next one.
-            self.fail_missing("missing-name", "expected an attribute name", "")
-            return self.missing()
-        if kind == ID or kind == OR:
-            self.advance()
-            return Name(start - base, end - base, self.text[start:end])
-        if kind == STRING:
-            self.advance()
-            parts: list[Node] = []
-            if end > start + 2:
-                parts.append(Text(start + 1 - base, end - 1 - base))
-            return Str(start - base, end - base, parts, False)
-        if kind == STR_OPEN:
-            self.kind = STR_OPEN
-            return self.parse_parts()
-        if kind == DOLLAR:
-            return self.parse_interpolation()
-        if not self.recover:
-            raise GiveUp
-        if self.previous_end() == start and self.is_keyword(kind):
-            word = self.text[start:end]
-            self.report(
-                "unexpected-token",
-                f"`{word}` is a keyword: as an attribute name it needs quotes",
-                start,
-                end,
-                Fix("Quote it", [Edit(start, end, f'"{word}"')]),
-            )
-            self.advance()
-            return Name(start - base, end - base, word)
-        self.fail_missing("missing-name", f"expected an attribute name, found {spell(self.kind)}", "")
-        return self.missing()
 
     # Sets, let, bindings.
 
@@ -802,24 +633,6 @@ class Parser(Reader):
         self.base = outer
         return Inherit(start - outer, end - outer, source, names)
 
-    def inherited_name(self, name: Node) -> Node:
-        """A name of an ``inherit`` that is no identifier: a literal string counts, whatever is around it."""
-        if not is_static(name):
-            at = self.base
-            self.report(
-                "dynamic-in-inherit",
-                "`inherit` takes no names that must be computed",
-                at + name.start,
-                at + name.end,
-            )
-            return name
-        if isinstance(name, Interpolation):
-            inner = name.expr
-            while isinstance(inner, Paren):
-                inner = inner.inner
-            return inner
-        return name
-
     # Functions and prefixes.
 
     def parse_lambda(self) -> Expr:
@@ -855,63 +668,6 @@ class Parser(Reader):
             check_formals(formals, name, base, self.problems)
         body = self.parse_expr()
         return Lambda(start - base, body.end, name, formals, body)
-
-    def parse_name(self) -> Name:
-        """The identifier at hand."""
-        start = self.here()
-        end = self.ends[self.i]
-        self.advance()
-        return Name(start - self.base, end - self.base, self.text[start:end])
-
-    def parse_formals(self) -> Formals:
-        """``{ a, b ? 1, ... }``, the brace being at hand."""
-        start = self.here()
-        base = self.base
-        formals: list[Formal] = []
-        ellipsis = False
-        self.advance()
-        self.open_braces += 1
-        while self.kind != RBRACE:
-            if self.kind == ID:
-                name = self.parse_name()
-                if self.kind == QUESTION:
-                    self.advance()
-                    default = self.parse_expr()
-                    formals.append(Formal(name.start, default.end, name, default))
-                else:
-                    formals.append(Formal(name.start, name.end, name, None))
-            elif self.kind == ELLIPSIS:
-                self.advance()
-                ellipsis = True
-                if self.kind == RBRACE:
-                    break
-                if not self.recover:
-                    raise GiveUp
-            elif not self.recover:
-                raise GiveUp
-            elif self.kind == COMMA:
-                self.fail_here("missing-name", "expected a name before `,`")
-                self.advance()
-                continue
-            elif self.at_sync():
-                break
-            else:
-                self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} among formal arguments")
-                self.advance()
-                continue
-            if self.kind == COMMA:
-                comma = self.here()
-                self.advance()
-                if self.recover and ellipsis:
-                    self.fail("unexpected-token", "`...` must be the last", comma, comma + 1)
-            elif self.kind != RBRACE:
-                if not self.recover:
-                    raise GiveUp
-                if self.kind == ID or self.kind == ELLIPSIS:
-                    self.fail_missing("missing-comma", "expected `,`", ",")
-        end = self.close(RBRACE, start)
-        self.open_braces -= 1
-        return Formals(start - base, end - base, formals, ellipsis)
 
     def parse_prefix(self) -> Expr:
         """``with …; body`` and ``assert …; body``"""
