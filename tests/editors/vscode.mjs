@@ -202,7 +202,10 @@ class Window {
     await this.until(
       `a hover with "${shows}"`,
       async () => {
-        await this.page.mouse.move(cursor.x + 2, cursor.y + cursor.height * 8, { steps: 3 });
+        // Away until the hover is gone: over the same word VS Code shows what it has and asks nothing.
+        await this.page.mouse.move(5, 5);
+        await this.keys.press("Escape");
+        await hover.first().waitFor({ state: "hidden" });
         await this.page.mouse.move(cursor.x + 2, cursor.y + cursor.height / 2, { steps: 3 });
       },
       async () => {
