@@ -63,7 +63,10 @@ def unwrapped(expr: tree.Expr) -> tree.Expr:
 
 
 def chain_to(root: tree.Expr, start: int, end: int) -> list[TreePlace]:
-    """From the root to the innermost node with exactly this absolute range; empty when there is none."""
+    """From the root to the innermost node with exactly this absolute range; empty when there is none.
+
+    The text inside a string or path is no node of its own here.
+    """
     chain = [TreePlace(root, 0)]
     best: list[TreePlace] = []
     while True:
@@ -72,7 +75,7 @@ def chain_to(root: tree.Expr, start: int, end: int) -> list[TreePlace]:
             best = list(chain)
         base = child_base(link.node, link.base)
         for child in children(link.node):
-            if base + child.start <= start and end <= base + child.end:
+            if base + child.start <= start and end <= base + child.end and not isinstance(child, tree.Text):
                 chain.append(TreePlace(child, base))
                 break
         else:
