@@ -25,7 +25,7 @@ from lsp.ide import definition as ide_definition
 from lsp.ide import hover as ide_hover
 from lsp.process import Process
 from lsp.session import Session
-from lsp.settings import SECTION
+from lsp.settings import SECTION, SOURCES
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +103,7 @@ class Server(LanguageServer):
         on(types.SHUTDOWN)(functools.partial(self._shutdown))
         on(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(functools.partial(self._configuration_changed))
         on(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(functools.partial(self._folders_changed))
+        on(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)(functools.partial(self._files_changed))
         on(types.TEXT_DOCUMENT_HOVER)(_guarded(self._hover))
         on(types.TEXT_DOCUMENT_DEFINITION)(_guarded(self._definition))
         on(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(
@@ -126,6 +127,7 @@ class Server(LanguageServer):
     async def _initialized(self, params: types.InitializedParams) -> None:
         self._progress.client_is_ready()
         await self._pull_configuration()
+        await self._watch_files()
 
     async def _shutdown(self, params: None) -> None:
         for handle in self._checks.values():
@@ -161,6 +163,23 @@ class Server(LanguageServer):
         added = [uris.to_path(folder.uri) for folder in params.event.added]
         kept = [folder for folder in self.session.folders if folder not in removed]
         self.session.folders = tuple(dict.fromkeys([*kept, *(folder for folder in added if folder)]))
+        for complaint in self.session.reread():
+            log.warning("%s", complaint)
+
+    async def _watch_files(self) -> None:
+        workspace = self.client_capabilities.workspace
+        watching = workspace.did_change_watched_files if workspace is not None else None
+        if watching is None or not watching.dynamic_registration:
+            return
+        watchers = [types.FileSystemWatcher(f"**/{name}") for name in SOURCES]
+        options = types.DidChangeWatchedFilesRegistrationOptions(watchers)
+        registration = types.Registration("settings", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
+        try:
+            await self.client_register_capability_async(types.RegistrationParams([registration]))
+        except Exception as error:
+            log.debug("the client does not watch files: %s", error)
+
+    def _files_changed(self, params: types.DidChangeWatchedFilesParams) -> None:
         for complaint in self.session.reread():
             log.warning("%s", complaint)
 

@@ -17,6 +17,9 @@ from lsp import nixpkgs
 
 FILE_NAME: Final = ".tvix-lsp.toml"
 
+#: Files whose change can change what :func:`from_file` and :func:`configuration` say.
+SOURCES: Final = (FILE_NAME, "flake.lock", "npins/sources.json", "nix/sources.json")
+
 #: The client's settings live under this name (``workspace/configuration``, ``didChangeConfiguration``).
 SECTION: Final = "tvix-lsp"
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from evaluator.service.protocol import Answer, Facts
 from lsp.ide import places, static
+from lsp.ide.preview import laid_out
 from lsp.ide.subject import OPERATOR, PATH, SEARCH_PATH, SELECTED, STRING, Subject, subject_at
 from lsp.ide.types import Hover, Link, Snapshot
 
@@ -53,11 +54,14 @@ def _evaluated(snapshot: Snapshot, subject: Subject, answer: Answer, facts: Fact
 
 
 def _places(snapshot: Snapshot, facts: Facts) -> tuple[tuple[str, Link], ...]:
+    made, defined = facts.made, facts.defined
+    if made is not None and defined is not None and made.path == defined.path:
+        made = None  # a few lines further on in the same file: nothing new
     found: list[tuple[str, Link]] = []
-    if facts.made is not None:
-        found.append(("made in", places.link(facts.made, snapshot.roots)))
-    if facts.defined is not None and facts.defined != facts.made:
-        found.append(("defined in", places.link(facts.defined, snapshot.roots)))
+    if made is not None:
+        found.append(("made in", places.link(made, snapshot.roots)))
+    if defined is not None:
+        found.append(("defined in", places.link(defined, snapshot.roots)))
     return tuple(found)
 
 
@@ -98,9 +102,7 @@ def _code(label: str, facts: Facts) -> str:
         value = f"«derivation {facts.name}»"
     elif facts.kind == "function" and facts.formals:
         value = _formals(facts.formals)
-    if not label or label == value:
-        return value
-    return f"{label} = {value}"
+    return laid_out(label if label != value else "", value)
 
 
 def _formals(formals: tuple[tuple[str, bool], ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +30,7 @@ class Editor:
     def __init__(self, client: LanguageClient, units: Callable[[str], int]) -> None:
         self.client = client
         self.result: types.InitializeResult | None = None
+        self.registered: list[types.RegistrationParams] = []
         self._units = units
         self._texts: dict[str, str] = {}
         self._versions: dict[str, int] = {}
@@ -137,6 +139,8 @@ async def editor() -> AsyncIterator[StartEditor]:
         env: dict[str, str] | None = None,
     ) -> Editor:
         connection = make_test_lsp_client()
+        registered: list[types.RegistrationParams] = []
+        connection.feature(types.CLIENT_REGISTER_CAPABILITY)(functools.partial(registered.append))
         connection.set_configuration(configuration, section="tvix-lsp")
         command = [*SERVER, *(["--worker", worker] if worker else [])]
         await connection.start_io(*command, env={**os.environ, "PYTHONPATH": PACKAGES, **(env or {})})
@@ -147,6 +151,7 @@ async def editor() -> AsyncIterator[StartEditor]:
             capabilities.general.position_encodings = [types.PositionEncodingKind(encoding)]
         folders = [types.WorkspaceFolder(from_path(str(folder)), "folder")] if folder is not None else None
         session = Editor(connection, UNITS[encoding or "utf-16"])
+        session.registered = registered
         session.result = await connection.initialize_session(
             types.InitializeParams(capabilities, workspace_folders=folders, initialization_options=options)
         )

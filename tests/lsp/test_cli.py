@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import pytest_lsp
+from lsprotocol import types
+from pytest_lsp.client import make_test_lsp_client
 
-from tests.lsp.conftest import FAKE_WORKER, PACKAGES
+from tests.lsp.conftest import FAKE_WORKER, PACKAGES, Editor
 
 
 def run(*arguments: str, worker: bool = True) -> subprocess.CompletedProcess[str]:
@@ -100,6 +103,30 @@ def test_wrong_command_lines(arguments: list[str]) -> None:
     done = run(*arguments, worker=False)
     assert done.returncode == 2
     assert "usage: tvix-lsp" in done.stderr
+
+
+async def test_tcp(tmp_path: Path) -> None:
+    """One client over a socket; the server leaves with it."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    command = [sys.executable, "-P", "-m", "lsp.cli", "--tcp", address, "--worker", FAKE_WORKER]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": PACKAGES}) as server:
+        client = make_test_lsp_client()
+        while True:
+            try:
+                await client.start_tcp("127.0.0.1", port)
+                break
+            except OSError:
+                assert server.poll() is None
+        session = Editor(client, len)
+        capabilities = pytest_lsp.client_capabilities("visual-studio-code")
+        await client.initialize_session(types.InitializeParams(capabilities, root_uri=tmp_path.as_uri()))
+        uri = session.open(tmp_path / "a.nix", "[ x ]")
+        assert '"x"' in await session.hover(uri, "[ |x")
+        await client.shutdown_async(None)
+        client.exit(None)
+        assert server.wait(60) == 0
 
 
 def test_an_address_in_use() -> None:

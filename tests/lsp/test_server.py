@@ -164,6 +164,19 @@ async def test_long_loading_is_shown_as_progress(editor: StartEditor, tmp_path: 
         await session.client.wait_for_notification(types.PROGRESS)
 
 
+async def test_a_settings_file_that_changes(editor: StartEditor, tmp_path: Path) -> None:
+    session = await editor(tmp_path, worker=FAKE_WORKER)
+    uri = session.open(tmp_path / "a.nix", "x")
+    assert "nixpkgs=" in await session.hover(uri, "|x")
+    path = tmp_path / ".tvix-lsp.toml"
+    path.write_text('nixpkgs = "mine"')
+    event = types.FileEvent(path.as_uri(), types.FileChangeType.Created)
+    session.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([event]))
+    assert f"nixpkgs={tmp_path}/mine" in await session.hover(uri, "|x")
+    (asked,) = session.registered
+    assert asked.registrations[0].method == types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+
+
 async def test_a_client_that_knows_little(editor: StartEditor, tmp_path: Path) -> None:
     """No Markdown, no configuration, no folders."""
     session = await editor(None, worker=FAKE_WORKER, client="neovim@v0.6.1")

@@ -57,6 +57,8 @@ async def test_a_file_of_ones_own(session: Editor, workspace: Path) -> None:
     assert "werkzeug" in await session.labels(uri, "pkgs.python3Packages.|\n")
     (place,) = await session.definition(uri, "import ./over|lay.nix")
     assert place.uri == from_path(str(workspace / "overlay.nix"))
+    (place,) = await session.definition(uri, "import <nix|pkgs>")
+    assert place.uri == from_path(str(workspace.parent / "pkgset" / "default.nix"))
 
 
 async def test_the_untouched_file_on_disk_is_not_what_counts(session: Editor, workspace: Path) -> None:
