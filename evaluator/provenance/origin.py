@@ -17,12 +17,13 @@ from evaluator.syntax.cursor import path_at
 def made(session: Session, value: object) -> Place | None:
     """Where a forced value came from; None when nothing tells.
 
-    A function: its lambda. What ``makeOverridable`` wrapped (all of ``callPackage``'s results): the file whose
+    A function: the name that its lambda is bound to, else the lambda. What ``makeOverridable`` wrapped (all of ``callPackage``'s results): the file whose
     function it called, because ``override`` still carries that function's formals with their positions. A derivation
     without: ``meta.position`` or the place of its ``name``. A functor: what it calls. Another set: its literal.
     """
     if isinstance(value, Closure):
-        return value.function.place()
+        place = value.function.place()
+        return None if place is None else _binding_of(session, place)
     if not isinstance(value, Attrs):
         return None
     origin = _overridable(value)
@@ -41,6 +42,23 @@ def made(session: Session, value: object) -> Place | None:
 def _formals_origin(arguments: object) -> Place | None:
     """The function that a ``functionArgs`` set was read off."""
     return first_place(arguments.positions) if isinstance(arguments, Attrs) else None
+
+
+def _binding_of(session: Session, place: Place) -> Place:
+    """The name in ``name = x: …`` for the place of that lambda; the place itself where no binding gives it a name."""
+    parsed = session.files.parsed(place.file.path)
+    if parsed is None or parsed.file is not place.file:
+        return place
+    for around in reversed(path_at(parsed.source, place.start).places):
+        node = around.node
+        if isinstance(node, tree.AttrBinding):
+            value = node.value
+            while isinstance(value, tree.Paren):
+                value = value.inner
+            if around.start + value.start == place.start:
+                return Place(place.file, around.start + node.path.start, around.start + node.path.end)
+            break
+    return place
 
 
 def _quietly(attrs: Attrs, name: str) -> object:
