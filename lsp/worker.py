@@ -203,6 +203,9 @@ class Worker:
         self._configuration = configuration
         if self._process is not None:
             self._process.send(configuration)
+            for text in self._texts.values():
+                text.sent = False  # a worker that begins anew need not remember
+            self._send_documents()
 
     def open(self, path: str, version: int, text: str) -> None:
         """The text of a document, new or newer. It is sent with the next question or after a moment of quiet.

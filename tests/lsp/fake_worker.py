@@ -50,6 +50,7 @@ def main() -> None:
         message = decoder.decode(payload)
         if isinstance(message, Configure):
             configured = message
+            texts.clear()
             say(Status("loading", f"loading {message.nixpkgs or 'nothing'}"))
             if not message.nixpkgs.endswith("slow"):
                 say(Status("idle"))

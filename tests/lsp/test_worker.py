@@ -87,6 +87,13 @@ async def test_an_older_version_gets_no_answer(make: Make) -> None:
     assert (await values.describe(Target(PATH, 0, 3))).state == "cancelled"
 
 
+async def test_a_new_configuration_keeps_the_documents(make: Make) -> None:
+    worker = make()
+    assert preview(await describe(worker, "text")) == '"text"'
+    worker.configure(Configure(nixpkgs="/other"))
+    assert preview(await worker.at(PATH, 1).describe(Target(PATH, 0, 4))) == '"text"'
+
+
 async def test_a_closed_document_counts_no_more(make: Make) -> None:
     worker = make()
     await describe(worker, "text")
