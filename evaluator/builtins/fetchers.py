@@ -180,17 +180,6 @@ _REQUIRED: Final = {
     "sourcehut": ["owner", "repo"],
     "indirect": ["id"],
 }
-_TITLES: Final = {
-    "git": "Git",
-    "hg": "Mercurial",
-    "path": "path",
-    "tarball": "tarball",
-    "file": "file",
-    "github": "GitHub",
-    "gitlab": "GitLab",
-    "sourcehut": "SourceHut",
-    "indirect": "indirect",
-}
 
 
 def _is_revision(text: str) -> bool:
@@ -237,10 +226,9 @@ def _text(items: dict[str, object], name: str) -> str:
 
 def _check_input(kind: str, items: dict[str, object]) -> None:
     allowed = _ALLOWED[kind]
-    title = _TITLES[kind]
     for name in items:
         if name not in allowed and name not in _COMMON:
-            raise EvalError(f"input attribute '{name}' not supported by scheme '{kind}' ({title})")
+            raise EvalError(f"input attribute '{name}' not supported by scheme '{kind}'")
     for name in _REQUIRED[kind]:
         if name not in items:
             raise EvalError(f"input attribute '{name}' is missing")
@@ -356,7 +344,7 @@ def fetch_git(session: Session, value: object) -> object:
     value = force(value)
     if isinstance(value, Attrs):
         if "type" in value.items:
-            raise EvalError("unexpected argument 'type' in call to 'fetchGit'", value.place_of("type"))
+            raise EvalError("unexpected argument 'type'", value.place_of("type"))
         items = _inputs(session, "fetchGit", value)
     else:
         items = {"url": _as_url(as_string(coerce(session, value, False, False)))}

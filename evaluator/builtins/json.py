@@ -26,6 +26,9 @@ _MIN: Final = -(2**63)
 _MAX: Final = 2**63 - 1
 _UNSIGNED_MAX: Final = 2**64 - 1
 _LONG_NUMBER: Final = re.compile(r"[0-9]{19}")
+_STRING_OR_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity)', re.DOTALL)
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_MAX_DEPTH: Final = 100_000
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _SUSPICIOUS_ESCAPE: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 
@@ -201,12 +204,12 @@ def _integer(text: str) -> object:
 def _float(text: str) -> object:
     value = float(text)
     if math.isinf(value):
-        raise EvalError(f"[json.exception.out_of_range.406] number overflow parsing '{text}'")
+        raise EvalError(f"invalid JSON: the number {text} is out of range")
     return value
 
 
 def _constant(text: str) -> object:
-    raise ValueError(f"invalid literal; last read: '{text}'")
+    raise ValueError(text)
 
 
 def _object(pairs: list[tuple[str, object]]) -> object:
@@ -256,9 +259,21 @@ def _check_text(text: str) -> None:
         shown = text.replace("\0", "␀")
         raise EvalError(f"input string '{shown}' cannot be represented as Nix string because it contains null bytes")
     if _SURROGATE.search(text) is not None:
-        raise EvalError(
-            "[json.exception.parse_error.101] parse error: syntax error while parsing value - invalid string"
-        )
+        raise EvalError("invalid JSON: a surrogate escape is without its other half")
+
+
+def _depth(text: str) -> int:
+    """How deep the brackets of a JSON text nest."""
+    depth = 0
+    deepest = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        mark = found.group()
+        if mark == "[" or mark == "{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark == "]" or mark == "}":
+            depth -= 1
+    return deepest
 
 
 def parse(text: str) -> object:
@@ -266,10 +281,9 @@ def parse(text: str) -> object:
     if text.startswith("\ufeff"):
         text = text[1:]
     if not text.isascii() and _SURROGATE.search(text) is not None:
-        raise EvalError(
-            "[json.exception.parse_error.101] parse error: syntax error while parsing value - "
-            "invalid string: ill-formed UTF-8 byte"
-        )
+        raise EvalError("invalid JSON: the text is not valid UTF-8")
+    if text.count("[") + text.count("{") > _MAX_DEPTH and _depth(text) > _MAX_DEPTH:
+        raise EvalError("invalid JSON: nested too deep")
     try:
         if _LONG_NUMBER.search(text) is None:
             found = _value(json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant))
@@ -284,14 +298,19 @@ def parse(text: str) -> object:
                 )
             )
     except json.JSONDecodeError as error:
-        raise EvalError(
-            f"[json.exception.parse_error.101] parse error at line {error.lineno}, column {error.colno}: "
-            f"syntax error while parsing value - {_lower(error.msg)}"
-        ) from None
+        raise EvalError(f"invalid JSON at line {error.lineno}, column {error.colno}: {_lower(error.msg)}") from None
     except ValueError as error:
-        raise EvalError(f"[json.exception.parse_error.101] parse error: syntax error - {error}") from None
+        # Python reads NaN and Infinity, which JSON has not; where it stood has to be found again.
+        at = 0
+        for found_text in _STRING_OR_CONSTANT.finditer(text):
+            if not found_text.group().startswith('"'):
+                at = found_text.start()
+                break
+        line = text.count("\n", 0, at) + 1
+        column = at - text.rfind("\n", 0, at)
+        raise EvalError(f"invalid JSON at line {line}, column {column}: {error} is no number there") from None
     except RecursionError:
-        raise EvalError("the JSON text is nested too deep") from None
+        raise EvalError("invalid JSON: nested too deep") from None
     if _SUSPICIOUS_ESCAPE.search(text) is not None:
         _check_strings(found)
     return found

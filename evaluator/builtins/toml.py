@@ -7,6 +7,7 @@ experimental feature ``parse-toml-timestamps``.
 from __future__ import annotations
 
 import datetime
+import re
 import tomllib
 from typing import Final
 
@@ -18,6 +19,8 @@ from evaluator.session import Session
 
 _MIN: Final = -(2**63)
 _MAX: Final = 2**63 - 1
+_KEY: Final = re.compile(r"\((?:'[^']*', ?)*(?:'[^']*',?)\)")
+_PART: Final = re.compile(r"'([^']*)'")
 
 
 def _value(found: object) -> object:
@@ -51,12 +54,18 @@ def _check(text: str) -> None:
         raise EvalError(f"input string '{shown}' cannot be represented as Nix string because it contains null bytes")
 
 
+def _dotted(found: re.Match[str]) -> str:
+    """A key as the message of the library shows it (a tuple), as TOML spells it."""
+    return "'" + ".".join(_PART.findall(found.group())) + "'"
+
+
 def from_toml(session: Session, value: object) -> object:
     text = as_string(value)
     try:
         return _value(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise EvalError(f"while parsing TOML: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        text = _KEY.sub(_dotted, str(error))
+        raise EvalError(f"while parsing TOML: {text[:1].lower()}{text[1:]}") from None
     except RecursionError:
         raise EvalError("while parsing TOML: the text is nested too deep") from None
 

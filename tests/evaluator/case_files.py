@@ -59,7 +59,7 @@ def read_cases(path: Path) -> list[Case]:
             lines.append(line)
         elif mark in MARKS and (lines or current is not None):
             if current is None:
-                current = Case(path.stem, start, "\n".join(lines))
+                current = Case(f"{path.parent.name}/{path.stem}", start, "\n".join(lines))
                 lines = []
             if mark == "=>":
                 current.value = text
@@ -84,9 +84,22 @@ def read_cases(path: Path) -> list[Case]:
     return cases
 
 
-def cases_under(folder: str) -> list[Case]:
-    """The cases of all files in a folder of ``cases/``."""
+def all_cases() -> list[Case]:
+    """The cases of all files in the folders of ``cases/``."""
     found: list[Case] = []
-    for path in sorted((CASES / folder).glob("*.txt")):
+    for path in sorted(CASES.glob("*/*.txt")):
         found.extend(read_cases(path))
     return found
+
+
+def by_file(cases: list[Case]) -> dict[str, list[Case]]:
+    """The cases of each file."""
+    files: dict[str, list[Case]] = {}
+    for case in cases:
+        files.setdefault(case.file, []).append(case)
+    return files
+
+
+def errors_of_nix(cases: list[Case]) -> list[Case]:
+    """The cases whose error Nix gives, too."""
+    return [case for case in cases if case.message is not None and "all" not in case.differs]

@@ -13,6 +13,7 @@ from evaluator.runtime.errors import EvalError
 from evaluator.runtime.printer import show
 from evaluator.session import Session
 from evaluator.thread import evaluation_thread
+from tests.evaluator.case_files import Case
 
 NIX_ENVIRONMENT = {
     "HOME": "/homeless",
@@ -93,3 +94,37 @@ def nix_error(nix: str, expression: str, directory: str = "/") -> Answer:
             at = re.search(r":(\d+:\d+):?$", line)
             place = at.group(1) if at else "?"
     return Answer(message=message, place=place)
+
+
+def check(case: Case) -> None:
+    """That a case gives its value, or its error where it should."""
+    answer = evaluate(case.expression)
+    if case.value is not None:
+        assert answer.value == case.value, answer.message
+    else:
+        assert answer.value is None
+        if case.message:
+            assert answer.message == case.message
+    if case.place is not None:
+        assert answer.place == case.place
+
+
+def check_values_with_nix(nix: str, cases: list[Case]) -> None:
+    """That Nix answers the values of these cases, too, but where a case says that it differs."""
+    same = [case for case in cases if case.value is not None and not case.differs]
+    found = nix_values(nix, [case.expression for case in same])
+    wrong = [f"{case.name}: {value}" for case, value in zip(same, found, strict=True) if case.value != value]
+    assert wrong == []
+
+
+def check_error_with_nix(nix: str, case: Case) -> None:
+    """That Nix gives the error of this case, too, but for what the case says to differ."""
+    found = nix_error(nix, case.expression)
+    if "value" in case.differs:
+        assert found.value is not None
+        return
+    assert found.value is None
+    if case.message and "message" not in case.differs:
+        assert found.message == case.message
+    if case.place is not None and "place" not in case.differs:
+        assert found.place == case.place

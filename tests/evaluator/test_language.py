@@ -1,17 +1,15 @@
-"""The language: every case of ``cases/language`` gives its value or error, here and in Nix."""
+"""The language and the data formats: every case under ``cases`` gives its value or error, here and in Nix."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.evaluator.case_files import Case, cases_under
-from tests.evaluator.evaluating import NIX_ENVIRONMENT, evaluate, nix_error, nix_values
+from tests.evaluator.case_files import Case, all_cases, by_file, errors_of_nix
+from tests.evaluator.evaluating import NIX_ENVIRONMENT, check, check_error_with_nix, check_values_with_nix
 
-ALL = cases_under("language")
-VALUES: dict[str, list[Case]] = {}
-for case in ALL:
-    if case.value is not None and not case.differs:
-        VALUES.setdefault(case.file, []).append(case)
+CASES = all_cases()
+FILES = by_file(CASES)
+ERRORS = errors_of_nix(CASES)
 
 
 @pytest.fixture(autouse=True)
@@ -20,39 +18,16 @@ def home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", NIX_ENVIRONMENT["HOME"])
 
 
-@pytest.mark.parametrize("case", ALL, ids=[case.name for case in ALL])
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_case(case: Case) -> None:
-    answer = evaluate(case.expression)
-    if case.value is not None:
-        assert answer.value == case.value, answer.message
-    else:
-        assert answer.value is None
-        if case.message:
-            assert answer.message == case.message
-    if case.place is not None:
-        assert answer.place == case.place
+    check(case)
 
 
-@pytest.mark.parametrize("file", sorted(VALUES))
+@pytest.mark.parametrize("file", sorted(FILES))
 def test_values_are_those_of_nix(nix_instantiate: str, file: str) -> None:
-    cases = VALUES[file]
-    found = nix_values(nix_instantiate, [case.expression for case in cases])
-    wrong = [f"{case.name}: {value}" for case, value in zip(cases, found, strict=True) if case.value != value]
-    assert wrong == []
+    check_values_with_nix(nix_instantiate, FILES[file])
 
 
-@pytest.mark.parametrize(
-    "case",
-    [case for case in ALL if case.message is not None and "all" not in case.differs],
-    ids=lambda case: case.name,
-)
+@pytest.mark.parametrize("case", ERRORS, ids=[case.name for case in ERRORS])
 def test_errors_are_those_of_nix(nix_instantiate: str, case: Case) -> None:
-    found = nix_error(nix_instantiate, case.expression)
-    if "value" in case.differs:
-        assert found.value is not None
-        return
-    assert found.value is None
-    if case.message and "message" not in case.differs:
-        assert found.message == case.message.split("\n")[0]
-    if case.place is not None and "place" not in case.differs:
-        assert found.place == case.place
+    check_error_with_nix(nix_instantiate, case)
