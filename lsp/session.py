@@ -6,9 +6,11 @@ streams are known here.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from evaluator.service.protocol import Configure, Status
@@ -37,6 +39,8 @@ class Session:
         self._client = Settings()
         self._worker: Worker | None = None
         self._configuration = Configure()
+        self._started = False
+        self._stopping: asyncio.Task[None] | None = None
 
     # --- settings and worker -----------------------------------------------------------------------
 
@@ -57,7 +61,9 @@ class Session:
         self._configuration, reason = configuration.configuration(self.settings, self._places(), self._machine)
         log.info("%s; search path: %s", reason, " ".join(self._configuration.search_path) or "empty")
         if self._worker is not None:
+            self._worker.limits = replace(self._worker.limits, budget=self.settings.budget)
             self._worker.configure(self._configuration)
+        self._follow_trust()
         return complaints
 
     @property
@@ -72,6 +78,7 @@ class Session:
 
     def start(self, process: Process | None = None) -> None:
         """Starts the worker, or takes over one that was started and told :attr:`told`. Not when nothing is trusted."""
+        self._started = True
         if not self.settings.trusted:
             log.info("the workspace is not trusted: nothing is evaluated")
             if process is not None:
@@ -81,11 +88,25 @@ class Session:
         self._worker = Worker(
             launcher(self._command), limits=Limits(budget=self.settings.budget), on_status=self._status
         )
-        self._worker.configure(self._configuration)
+        for document in self.documents:
+            self._tell(document)
         self._worker.start(process, self._configuration)
+
+    def _follow_trust(self) -> None:
+        """Trust that is given or taken while the session lasts."""
+        if not self._started:
+            return
+        if self.settings.trusted and self._worker is None:
+            self.start()
+        elif not self.settings.trusted and self._worker is not None:
+            self._stopping = asyncio.get_running_loop().create_task(self._worker.stop())
+            self._worker = None
 
     async def stop(self) -> None:
         """Ends the worker."""
+        self._started = False
+        if self._stopping is not None:
+            await self._stopping
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.stop()

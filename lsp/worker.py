@@ -78,7 +78,7 @@ class Worker:
         limits: Limits | None = None,
         on_status: Callable[[Status], None] | None = None,
     ) -> None:
-        self.limits: Final = limits if limits is not None else Limits()
+        self.limits = limits if limits is not None else Limits()
         self._launch: Final = launch
         self._on_status: Final = on_status
         self._loop: asyncio.AbstractEventLoop | None = None

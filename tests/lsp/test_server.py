@@ -132,6 +132,16 @@ async def test_an_untrusted_workspace_starts_no_worker(editor: StartEditor, tmp_
     assert not started.exists() or started.read_bytes() == b""
 
 
+async def test_trust_that_is_taken_and_given(editor: StartEditor, tmp_path: Path) -> None:
+    session = await editor(tmp_path, worker=FAKE_WORKER)
+    uri = session.open(tmp_path / "a.nix", "let x = 1 + 1; in x")
+    assert 'x = "x"' in await session.hover(uri, "in |x")
+    session.client.workspace_did_change_configuration(types.DidChangeConfigurationParams({"trusted": False}))
+    assert "x = 1 + 1" in await session.hover(uri, "in |x")
+    session.client.workspace_did_change_configuration(types.DidChangeConfigurationParams({"trusted": True}))
+    assert 'x = "x"' in await session.hover(uri, "in |x")
+
+
 async def test_documents_that_are_not_on_disk(editor: StartEditor, tmp_path: Path) -> None:
     session = await editor(tmp_path, worker=FAKE_WORKER)
     uri = session.open("untitled:Untitled-1", "let version = 1; in version")
