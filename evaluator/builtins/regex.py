@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Final, final
 
 import regex
 
-from evaluator.builtins.regex_syntax import BadPattern, TooBig, translate
+from evaluator.builtins.regex_search import Machine, Search
+from evaluator.builtins.regex_syntax import (
+    ALL_BYTES,
+    Anchor,
+    BadPattern,
+    Chars,
+    Either,
+    Group,
+    Node,
+    Repeat,
+    Sequence,
+    TooBig,
+    parse,
+)
 from evaluator.builtins.strings import byte_view, from_byte_view
 from evaluator.builtins.table import Builtin
 from evaluator.runtime.coerce import as_string, as_string_no_context
@@ -19,45 +33,106 @@ _TIMEOUT_SECONDS: Final = 10.0
 _MOST_PATTERNS: Final = 4096
 
 
+def python_pattern(node: Node) -> str:
+    """The expression as Python spells it, for DOTALL."""
+    if isinstance(node, Chars):
+        return _class_text(node.mask)
+    if isinstance(node, Sequence):
+        texts: list[str] = []
+        for part in node.parts:
+            text = python_pattern(part)
+            texts.append("(?:" + text + ")" if isinstance(part, Either) else text)
+        return "".join(texts)
+    if isinstance(node, Group):
+        return "(" + python_pattern(node.inner) + ")"
+    if isinstance(node, Either):
+        return python_pattern(node.left) + "|" + python_pattern(node.right)
+    if isinstance(node, Repeat):
+        inner = python_pattern(node.inner)
+        if not isinstance(node.inner, Chars) and not isinstance(node.inner, Group):
+            inner = "(?:" + inner + ")"
+        if node.sign != "{":
+            return inner + node.sign
+        return inner + (f"{{{node.low},}}" if node.high < 0 else f"{{{node.low},{node.high}}}")
+    assert isinstance(node, Anchor)
+    return "\\Z" if node.at_end else "\\A"
+
+
+def _class_text(mask: int) -> str:
+    """A set of bytes as a character class."""
+    if mask == ALL_BYTES:
+        return "."
+    if mask == 0:
+        return "(?!)"
+    negated = mask >> 255 & 1 == 1
+    rest = ALL_BYTES & ~mask if negated else mask
+    body: list[str] = []
+    low = 0
+    while rest >> low:
+        if rest >> low & 1 == 0:
+            low += 1
+            continue
+        high = low
+        while rest >> (high + 1) & 1:
+            high += 1
+        body.append(_byte(low))
+        if high > low:
+            if high > low + 1:
+                body.append("-")
+            body.append(_byte(high))
+        low = high + 1
+    if len(body) == 1 and not negated:
+        return body[0]
+    return ("[^" if negated else "[") + "".join(body) + "]"
+
+
+def _byte(code: int) -> str:
+    char = chr(code)
+    return char if code < 128 and char.isalnum() else f"\\x{code:02x}"
+
+
 @final
 class Matcher:
     """A compiled expression.
 
-    Three engines share the work: ``re`` where its match is Nix's and it cannot run away; ``regex``, which can be
-    stopped, where repetitions are nested; and ``regex`` looking for the longest match where alternatives overlap.
+    Three engines share the work. ``re`` finds Nix's match whenever the whole text has to match, or at any place at
+    most one alternative can. Where repetitions are nested, in which backtracking can get lost, ``regex`` does the
+    same under a time limit. For a search with overlapping alternatives there is a machine of our own.
     """
 
     def __init__(self, pattern: str) -> None:
         self.pattern: Final = pattern
-        made = translate(byte_view(pattern))
-        self.groups: Final = made.groups
-        self.risky: Final = made.risky
-        self.plain: Final = made.plain
-        self.whole: Final = re.compile(made.pattern, re.DOTALL)
-        self.text: Final = made.pattern
+        expression = parse(byte_view(pattern))
+        self.groups: Final = expression.groups
+        text = python_pattern(expression.root)
+        self.quick: Final = re.compile(text, re.DOTALL)
+        self.careful: Final = regex.compile(text, regex.DOTALL) if expression.root.loops > 1 else None
+        self.machine: Final = None if expression.clear else Machine(expression)
 
     def match(self, text: str) -> list[str | None] | None:
         """The groups of a match of the whole ``text`` (in byte view), None if it does not match."""
-        if not self.risky:
-            found = self.whole.fullmatch(text)
-            if found is None:
-                return None
-            return list(found.groups())
-        slow = regex.compile(self.text, regex.DOTALL).fullmatch(text, timeout=_TIMEOUT_SECONDS)
+        careful = self.careful
+        if careful is None:
+            found = self.quick.fullmatch(text)
+            return None if found is None else list(found.groups())
+        slow = careful.fullmatch(text, timeout=_TIMEOUT_SECONDS)
         return None if slow is None else list(slow.groups())
 
     def spans(self, text: str) -> list[list[int]]:
         """All matches in ``text`` (in byte view): start and end of the match, then of each group (-1: unset)."""
+        machine = self.machine
+        if machine is not None:
+            return Search(machine, text, time.monotonic() + _TIMEOUT_SECONDS).all()
         found: list[list[int]] = []
-        if self.plain and not self.risky:
-            for match in self.whole.finditer(text):
+        careful = self.careful
+        if careful is None:
+            for match in self.quick.finditer(text):
                 spans = [match.start(), match.end()]
                 for group in range(1, self.groups + 1):
                     spans += match.span(group)
                 found.append(spans)
             return found
-        flags = regex.DOTALL if self.plain else regex.DOTALL | regex.POSIX
-        for slow in regex.compile(self.text, flags).finditer(text, timeout=_TIMEOUT_SECONDS):
+        for slow in careful.finditer(text, timeout=_TIMEOUT_SECONDS):
             spans = [slow.start(), slow.end()]
             for group in range(1, self.groups + 1):
                 spans += slow.span(group)

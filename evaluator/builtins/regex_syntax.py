@@ -1,19 +1,15 @@
-"""POSIX extended regular expressions, as libstdc++ reads them for Nix, translated to Python's.
+"""POSIX extended regular expressions, as libstdc++ reads them for Nix.
 
-The translation is meant for the byte view of a text (characters below 256, see ``strings.byte_view``), so that
-``.`` is one byte. Classes are those of the C locale. What libstdc++ refuses raises :class:`BadPattern`: an
-escaped character that has no special meaning, a quantifier with nothing before it, dangling ranges.
-
-**Which match.** libstdc++ searches with backtracking: quantifiers are greedy as in Perl, but both sides of ``|``
-are tried and the longer match counts. So Perl's match is Nix's whenever at most one alternative can match at
-any place (:attr:`Translation.plain`), and always when the whole text has to match.
+Texts are in byte view (characters below 256, see ``strings.byte_view``), so that ``.`` is one byte. Classes are
+those of the C locale. What libstdc++ refuses raises :class:`BadPattern`: an escaped character that has no special
+meaning, a quantifier with nothing before it, dangling ranges.
 """
 
 from __future__ import annotations
 
 from typing import Final, final
 
-_ALL: Final = (1 << 256) - 1
+ALL_BYTES: Final = (1 << 256) - 1
 _STATE_LIMIT: Final = 100_000
 _SPECIAL: Final = ".[\\()*+?{|^$"
 
@@ -54,45 +50,118 @@ class TooBig(ValueError):
     """A regular expression that libstdc++ would need too much memory for."""
 
 
-@final
-class Translation:
-    """A translated expression.
+class Node:
+    """A piece of an expression.
 
-    ``pattern`` is for Python's ``re`` (with DOTALL). ``plain``: Perl's match is the one that Nix finds.
-    ``risky``: nested repetitions, with which backtracking can take forever.
+    ``first``: the bytes it can begin with. ``empty``: whether it can match nothing. ``loops``: how deep
+    repetitions without limit are nested in it. ``states``: about how many states it takes in libstdc++.
     """
 
-    def __init__(self, pattern: str, groups: int, plain: bool, risky: bool) -> None:
-        self.pattern: Final = pattern
-        self.groups: Final = groups
-        self.plain: Final = plain
-        self.risky: Final = risky
-
-
-@final
-class _Part:
-    """A translated piece: its text, the bytes it can begin with, whether it can be empty.
-
-    ``loops``: how deep repetitions without limit are nested in it. ``atom``: a quantifier may follow as it is.
-    ``states``: about how many states it has in libstdc++.
-    """
-
-    def __init__(self, text: str, first: int, empty: bool, loops: int, atom: bool, states: int) -> None:
-        self.text: Final = text
+    def __init__(self, first: int, empty: bool, loops: int, states: int) -> None:
         self.first: Final = first
         self.empty: Final = empty
         self.loops: Final = loops
-        self.atom: Final = atom
         self.states: Final = states
 
 
-def translate(pattern: str) -> Translation:
-    """Translates an expression given in byte view. Raises :class:`BadPattern`, :class:`TooBig`."""
+@final
+class Chars(Node):
+    """One byte out of a set (a mask of 256 bits)."""
+
+    def __init__(self, mask: int) -> None:
+        super().__init__(mask, False, 0, 1)
+        self.mask: Final = mask
+
+
+@final
+class Anchor(Node):
+    """``^`` or ``$``: the beginning or the end of the text."""
+
+    def __init__(self, at_end: bool) -> None:
+        super().__init__(0, True, 0, 1)
+        self.at_end: Final = at_end
+
+
+@final
+class Group(Node):
+    """``( … )``, counted from 1."""
+
+    def __init__(self, index: int, inner: Node) -> None:
+        super().__init__(inner.first, inner.empty, inner.loops, inner.states + 2)
+        self.index: Final = index
+        self.inner: Final = inner
+
+
+@final
+class Sequence(Node):
+    """Pieces one after the other; none at all matches the empty text."""
+
+    def __init__(self, parts: list[Node]) -> None:
+        first = 0
+        empty = True
+        loops = 0
+        states = 1
+        for part in parts:
+            if empty:
+                first |= part.first
+                empty = part.empty
+            loops = max(loops, part.loops)
+            states += part.states
+        super().__init__(first, empty, loops, states)
+        self.parts: Final = parts
+
+
+@final
+class Either(Node):
+    """``left|right``. ``clear``: at any place at most one of the two can match."""
+
+    def __init__(self, left: Node, right: Node) -> None:
+        super().__init__(
+            left.first | right.first,
+            left.empty or right.empty,
+            max(left.loops, right.loops),
+            left.states + right.states + 2,
+        )
+        self.left: Final = left
+        self.right: Final = right
+        self.clear: Final = not left.empty and not right.empty and left.first & right.first == 0
+
+
+@final
+class Repeat(Node):
+    """A quantifier: ``low`` to ``high`` times (-1: without limit); ``sign`` is ``*``, ``+``, ``?`` or ``{``."""
+
+    def __init__(self, inner: Node, sign: str, low: int, high: int) -> None:
+        times = 1 if sign != "{" else max(low, high) + 1
+        super().__init__(
+            inner.first,
+            inner.empty or low == 0,
+            inner.loops + 1 if high < 0 else inner.loops,
+            times * (inner.states + 2),
+        )
+        self.inner: Final = inner
+        self.sign: Final = sign
+        self.low: Final = low
+        self.high: Final = high
+
+
+@final
+class Expression:
+    """A whole expression: its tree, how many groups it has, whether all its alternatives are clear."""
+
+    def __init__(self, root: Node, groups: int, clear: bool) -> None:
+        self.root: Final = root
+        self.groups: Final = groups
+        self.clear: Final = clear
+
+
+def parse(pattern: str) -> Expression:
+    """Reads an expression given in byte view. Raises :class:`BadPattern`, :class:`TooBig`."""
     reader = _Reader(pattern)
-    whole = reader.alternatives()
+    root = reader.alternatives()
     if reader.at < len(pattern):
         raise BadPattern(pattern)
-    return Translation(whole.text, reader.groups, reader.plain, whole.loops > 1)
+    return Expression(root, reader.groups, reader.clear)
 
 
 def _mask(ranges: str) -> int:
@@ -110,39 +179,6 @@ def _mask(ranges: str) -> int:
     return mask
 
 
-def _class_text(mask: int) -> str:
-    """A set of bytes as a character class."""
-    if mask == _ALL:
-        return "."
-    if mask == 0:
-        return "(?!)"
-    body: list[str] = []
-    negated = mask >> 255 & 1 == 1
-    rest = _ALL & ~mask if negated else mask
-    low = 0
-    while rest >> low:
-        if rest >> low & 1 == 0:
-            low += 1
-            continue
-        high = low
-        while rest >> (high + 1) & 1:
-            high += 1
-        body.append(_byte(low))
-        if high > low:
-            if high > low + 1:
-                body.append("-")
-            body.append(_byte(high))
-        low = high + 1
-    return ("[^" if negated else "[") + "".join(body) + "]"
-
-
-def _byte(code: int) -> str:
-    char = chr(code)
-    if code < 128 and char.isalnum():
-        return char
-    return f"\\x{code:02x}"
-
-
 @final
 class _Reader:
     """Reads an expression from left to right."""
@@ -151,7 +187,7 @@ class _Reader:
         self.pattern: Final = pattern
         self.at = 0
         self.groups = 0
-        self.plain = True
+        self.clear = True
 
     def bad(self) -> BadPattern:
         return BadPattern(self.pattern)
@@ -160,69 +196,50 @@ class _Reader:
         """The next character, empty at the end."""
         return self.pattern[self.at] if self.at < len(self.pattern) else ""
 
-    def alternatives(self) -> _Part:
-        part = self.sequence()
-        if self.peek() != "|":
-            return part
-        texts = [part.text]
-        first = part.first
-        empty = part.empty
-        loops = part.loops
-        states = part.states
+    def checked(self, node: Node) -> Node:
+        if node.states > _STATE_LIMIT:
+            raise TooBig(self.pattern)
+        return node
+
+    def alternatives(self) -> Node:
+        node = self.sequence()
         while self.peek() == "|":
             self.at += 1
-            part = self.sequence()
-            if part.empty or empty or part.first & first:
-                self.plain = False
-            texts.append(part.text)
-            first |= part.first
-            empty = empty or part.empty
-            loops = max(loops, part.loops)
-            states += part.states + 2
-        return _Part("|".join(texts), first, empty, loops, False, states)
+            either = Either(node, self.sequence())
+            if not either.clear:
+                self.clear = False
+            node = either
+        return node
 
-    def sequence(self) -> _Part:
-        texts: list[str] = []
-        first = 0
-        empty = True
-        loops = 0
-        states = 1
+    def sequence(self) -> Node:
+        parts: list[Node] = []
         while True:
             char = self.peek()
             if char == "" or char == "|" or char == ")":
                 break
             if char == "^" or char == "$":
                 self.at += 1
-                texts.append("\\A" if char == "^" else "\\Z")
-                states += 1
-                continue
-            part = self.quantified(self.atom())
-            texts.append(part.text)
-            if empty:
-                first |= part.first
-                empty = part.empty
-            loops = max(loops, part.loops)
-            states += part.states
-            if states > _STATE_LIMIT:
-                raise TooBig(self.pattern)
-        return _Part("".join(texts), first, empty, loops, False, states)
+                parts.append(Anchor(char == "$"))
+            else:
+                parts.append(self.quantified(self.atom()))
+        return parts[0] if len(parts) == 1 else self.checked(Sequence(parts))
 
-    def atom(self) -> _Part:
+    def atom(self) -> Node:
         char = self.peek()
         self.at += 1
         if char == "(":
             self.groups += 1
+            index = self.groups
             inner = self.alternatives()
             if self.peek() != ")":
                 raise self.bad()
             self.at += 1
-            return _Part("(" + inner.text + ")", inner.first, inner.empty, inner.loops, True, inner.states + 2)
+            return Group(index, inner)
         if char == "[":
-            mask = self.bracket()
-            return _Part(_class_text(mask), mask, False, 0, True, 1)
+            return Chars(self.bracket())
         if char == ".":
             # Anything but NUL, which no Nix string holds.
-            return _Part(".", _ALL, False, 0, True, 1)
+            return Chars(ALL_BYTES)
         if char == "\\":
             char = self.peek()
             if char == "" or char not in _SPECIAL:
@@ -230,30 +247,31 @@ class _Reader:
             self.at += 1
         elif char == "*" or char == "+" or char == "?" or char == "{":
             raise self.bad()
-        code = ord(char)
-        return _Part(_byte(code), 1 << code, False, 0, True, 1)
+        return Chars(1 << ord(char))
 
-    def quantified(self, part: _Part) -> _Part:
+    def quantified(self, node: Node) -> Node:
         while True:
             char = self.peek()
-            if char == "*" or char == "+" or char == "?":
-                self.at += 1
-                low = 1 if char == "+" else 0
-                many = char != "?"
-                part = self.repeated(part, char, low == 0, many, part.states + 2)
+            if char == "*":
+                made = Repeat(node, char, 0, -1)
+            elif char == "+":
+                made = Repeat(node, char, 1, -1)
+            elif char == "?":
+                made = Repeat(node, char, 0, 1)
             elif char == "{":
                 self.at += 1
-                part = self.interval(part)
+                low = self.number()
+                high = low
+                if self.peek() == ",":
+                    self.at += 1
+                    high = self.number()
+                if low < 0 or 0 <= high < low or self.peek() != "}":
+                    raise self.bad()
+                made = Repeat(node, char, low, high)
             else:
-                return part
-
-    def repeated(self, part: _Part, quantifier: str, none: bool, many: bool, states: int) -> _Part:
-        inner = part.text if part.atom else "(?:" + part.text + ")"
-        if states > _STATE_LIMIT:
-            raise TooBig(self.pattern)
-        return _Part(
-            inner + quantifier, part.first, none or part.empty, part.loops + 1 if many else part.loops, False, states
-        )
+                return node
+            self.at += 1
+            node = self.checked(made)
 
     def number(self) -> int:
         """Digits as a number, -1 if there are none."""
@@ -265,24 +283,6 @@ class _Reader:
         if self.at - start > 9:
             raise TooBig(self.pattern)
         return int(self.pattern[start : self.at])
-
-    def interval(self, part: _Part) -> _Part:
-        low = self.number()
-        if low < 0:
-            raise self.bad()
-        high = low
-        if self.peek() == ",":
-            self.at += 1
-            high = self.number()
-            if high >= 0 and high < low:
-                raise self.bad()
-        if self.peek() != "}":
-            raise self.bad()
-        self.at += 1
-        states = (max(low, high) + 1) * (part.states + 1)
-        if high < 0:
-            return self.repeated(part, f"{{{low},}}", low == 0, True, states)
-        return self.repeated(part, f"{{{low},{high}}}", low == 0, False, states)
 
     # --- bracket expressions --------------------------------------------------------------------
 
@@ -335,7 +335,7 @@ class _Reader:
             last = ord(char)
             after_class = False
             mask |= 1 << last
-        return _ALL & ~mask if negated else mask
+        return ALL_BYTES & ~mask if negated else mask
 
     def name(self, kind: str) -> str:
         """The name in ``[:name:]`` and the like, of which the opening is read already."""
