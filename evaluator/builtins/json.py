@@ -1,8 +1,7 @@
 """JSON: ``fromJSON``, ``toJSON`` and what prints values as JSON elsewhere.
 
 Specification: RFC 8259, and what Nix makes of it. Integers that fit no 64 bits are floats, floats that are
-out of range are errors. Floats are written as Nix writes them: the shortest digits that read back the same,
-in positional notation between 1e-4 and 1e15.
+out of range are errors. Floats are written in positional notation between 1e-4 and 1e15.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from json.encoder import encode_basestring
 from typing import Final
 
 from evaluator.builtins.attrs import sorted_names
+from evaluator.builtins.float_digits import digits
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call
 from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string
@@ -44,33 +44,24 @@ def quote(text: str) -> str:
 
 
 def float_text(value: float) -> str:
-    """A float: shortest digits that read back the same; null for what JSON has no number for."""
+    """A float as Nix's JSON library prints it; null for what JSON has no number for."""
     if not math.isfinite(value):
         return "null"
     if value == 0.0:
         return "-0.0" if math.copysign(1.0, value) < 0 else "0.0"
     sign = "-" if value < 0 else ""
-    mantissa, _, exponent = f"{_shortest(abs(value))}".partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    # The decimal point stands before the digit with index ``point`` of ``digits``.
-    point = len(digits) - len(fraction) + int(exponent)
-    digits = digits.rstrip("0")
-    if len(digits) <= point <= 15:
-        return f"{sign}{digits}{'0' * (point - len(digits))}.0"
+    found, exponent = digits(abs(value))
+    # The decimal point stands before the digit with index ``point``.
+    point = len(found) + exponent
+    if len(found) <= point <= 15:
+        return f"{sign}{found}{'0' * (point - len(found))}.0"
     if 0 < point <= 15:
-        return f"{sign}{digits[:point]}.{digits[point:]}"
+        return f"{sign}{found[:point]}.{found[point:]}"
     if -4 < point <= 0:
-        return f"{sign}0.{'0' * -point}{digits}"
-    rest = f".{digits[1:]}" if len(digits) > 1 else ""
+        return f"{sign}0.{'0' * -point}{found}"
+    rest = f".{found[1:]}" if len(found) > 1 else ""
     power = point - 1
-    return f"{sign}{digits[0]}{rest}e{'-' if power < 0 else '+'}{abs(power):02}"
-
-
-def _shortest(value: float) -> str:
-    """The shortest digits of a positive float, always with an exponent."""
-    text = repr(value)
-    return text if "e" in text else text + "e0"
+    return f"{sign}{found[0]}{rest}e{'-' if power < 0 else '+'}{abs(power):02}"
 
 
 def write(
