@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,18 @@ async def test_an_evaluation_that_does_not_end_is_cut(editor: StartEditor, works
     assert "evaluating" in shown
     session.replace(uri, "builtins.genericClosure all", "1 + 1")
     assert "big = 2" in await session.hover(uri, "in bi|g")
+
+
+async def test_a_worker_that_is_killed_costs_a_moment(editor: StartEditor, workspace: Path) -> None:
+    pids = workspace.parent / "pids"
+    worker = f"sh -c 'echo $$ >> {pids}; exec {sys.executable} -P -m evaluator.service'"
+    session = await editor(workspace, options=PATIENT, worker=worker)
+    uri = session.open(workspace / "default.nix")
+    session.replace(uri, "inherit version tools;", "inherit version; other = version;")
+    assert '"1.4.2"' in await session.hover(uri, "oth|er = version")
+    os.kill(int(pids.read_text().split()[-1]), signal.SIGKILL)
+    assert '"1.4.2"' in await session.hover(uri, "other = ver|sion")
+    assert len(pids.read_text().split()) == 2
 
 
 async def test_an_evaluation_that_fails_says_so(session: Editor, workspace: Path) -> None:
