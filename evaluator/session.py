@@ -9,7 +9,6 @@ import os
 import platform
 from typing import Final, final
 
-from evaluator.builtins.derivation_expression import FETCHURL_PATH
 from evaluator.corepkgs import FOLDER
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
 from evaluator.lower import Lowering, Scope
@@ -42,10 +41,21 @@ def base_env() -> Env:
 
 
 @final
+class Imports:
+    """Imported files: their values (pending or done) by path, and the version of the text that each was."""
+
+    def __init__(self) -> None:
+        self.values: Final[dict[str, object]] = {}
+        self.versions: Final[dict[str, ParsedFile]] = {}
+
+
+@final
 class Session:
     """Everything that evaluating needs besides code and environments.
 
-    ``observe``: how many calls of each lambda to remember (0: none).
+    ``observe``: how many calls of each lambda to remember (0: none). ``shared`` is a folder (the package set's) whose
+    files are imported once, as saved on disk; imports and observed calls of all other files go to ``local`` and
+    ``local_observations``, which may be exchanged between evaluations.
     """
 
     def __init__(
@@ -55,15 +65,18 @@ class Session:
         system: str = "",
         observe: int = 0,
         tolerant: bool = False,
+        shared: str = "",
     ) -> None:
         self.files: Final = files
         self.search_path: Final[list[tuple[str, str]]] = [] if search_path is None else search_path
         self.system: Final = system or host_system()
         self.tolerant: Final = tolerant
-        self.observations: Final = Observations(observe)
+        self.local = Imports()
+        self.local_observations = Observations(observe)
+        self._shared_prefix: Final = shared + "/"
+        self._shared: Final = Imports()
+        self._shared_observations: Final = Observations(observe)
         self.derivations: Final = DerivationHashes()
-        self.imported: Final[dict[str, object]] = {}
-        self.versions: Final[dict[str, ParsedFile]] = {}
         self.globals: Final[dict[str, object]] = {}
         self.builtins: Attrs = EMPTY_ATTRS
         self.trace_output: list[str] | None = None
@@ -80,14 +93,29 @@ class Session:
 
     def log_for(self, file: SourceFile, start: int) -> CallLog | None:
         """Where calls of the lambda at ``start`` are noted; None if they are not."""
-        return self.observations.log(file, start)
+        return self._observations_of(file).log(file, start)
+
+    def calls(self, file: SourceFile, start: int) -> list[Env]:
+        """The environments in which the body of the lambda at ``start`` was seen to run."""
+        return self._observations_of(file).calls(file, start)
+
+    def forget_calls(self, file: SourceFile) -> None:
+        """Drops the observed calls of a version of a file that nobody asks for any more."""
+        self._observations_of(file).forget(file)
+
+    def _observations_of(self, file: SourceFile) -> Observations:
+        return self._shared_observations if self._is_shared(file.path) else self.local_observations
+
+    def _is_shared(self, path: str) -> bool:
+        prefix = self._shared_prefix
+        return len(prefix) > 1 and (path.startswith(prefix) or path == prefix[:-1])
 
     def parsed(self, path: str) -> ParsedFile:
-        """A file's tree.
+        """A file's tree; of a shared file as it is on disk.
 
         Raises SyntaxFault if it is broken (but not in a tolerant session), EvalError if it is unreadable.
         """
-        parsed = self.files.parse(path)
+        parsed = self.files.parse_saved(path) if self._is_shared(path) else self.files.parse(path)
         if not self.tolerant:
             fault = syntax_fault(parsed)
             if fault is not None:
@@ -103,19 +131,24 @@ class Session:
 
     def import_file(self, path: str) -> object:
         """The forced value of the file at ``path`` (a directory means its ``default.nix``); read once per session."""
-        value = self.imported.get(path)
+        imports = self._shared if self._is_shared(path) else self.local
+        value = imports.values.get(path)
         if value is None:
             resolved = self.files.expression_file(path)
-            value = self.imported.get(resolved)
+            value = imports.values.get(resolved)
             if value is None:
                 parsed = self.parsed(resolved)
-                self.versions[resolved] = parsed
+                imports.versions[resolved] = parsed
                 value = Thunk(self.code_of(parsed), base_env())
-                self.imported[resolved] = value
-            self.imported[path] = value
+                imports.values[resolved] = value
+            imports.values[path] = value
         if isinstance(value, Thunk):
             return value.run()
         return value
+
+    def imported_version(self, path: str) -> ParsedFile | None:
+        """The version of a file that was imported, None if it was not."""
+        return (self._shared if self._is_shared(path) else self.local).versions.get(path)
 
     def import_scoped(self, names: Attrs, path: str) -> object:
         """``scopedImport``: like :meth:`import_file` with ``names`` in front of the builtins, and not remembered."""
@@ -156,8 +189,10 @@ class Session:
             candidate = canonical(os.path.abspath(candidate))
             if self.files.exists(candidate) or self.files.is_directory(candidate):
                 return candidate
-        if name == "nix/fetchurl.nix":
-            return FETCHURL_PATH
+        return self.own_file(name)
+
+    def own_file(self, name: str) -> str:
+        """The file that ``<nix/…>`` means when the search path lacks it: those come with the evaluator."""
         if name.startswith("nix/"):
             candidate = FOLDER + name[3:]
             if self.files.exists(candidate):
@@ -210,8 +245,10 @@ class Session:
 
     def close(self) -> None:
         """Breaks the cycles between session, builtins and code, so that memory goes back at once."""
-        self.observations.clear()
-        self.imported.clear()
+        self._shared_observations.clear()
+        self.local_observations.clear()
+        self._shared.values.clear()
+        self.local.values.clear()
         self.globals.clear()
 
 

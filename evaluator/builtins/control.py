@@ -7,7 +7,6 @@ import os
 import sys
 from typing import Final
 
-from evaluator.builtins.derivation_expression import FETCHURL_PATH
 from evaluator.builtins.table import Builtin
 from evaluator.code.operators import arithmetic, checked
 from evaluator.runtime.coerce import (
@@ -25,7 +24,7 @@ from evaluator.runtime.errors import AbortError, EvalError, ThrownError, TypeFau
 from evaluator.runtime.printer import show
 from evaluator.runtime.show import type_name, type_of
 from evaluator.runtime.values import NULL, Attrs, ContextString, PathValue, force
-from evaluator.session import NotOnSearchPath, Session
+from evaluator.session import Session
 
 
 def throw(session: Session, message: object) -> object:
@@ -147,9 +146,7 @@ def find_file(session: Session, entries: object, name: object) -> object:
             continue
         if session.files.exists(candidate):
             return PathValue(canonical(os.path.abspath(candidate)))
-    if wanted == "nix/fetchurl.nix":
-        return PathValue(FETCHURL_PATH)
-    raise NotOnSearchPath(f"file '{wanted}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
+    return PathValue(session.own_file(wanted))
 
 
 def get_env(session: Session, name: object) -> object:

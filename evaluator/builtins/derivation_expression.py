@@ -27,34 +27,3 @@ let
 in
 (builtins.head every).value
 """
-
-FETCHURL_PATH: Final = "/__corepkgs__/fetchurl.nix"
-"""What ``<nix/fetchurl.nix>`` means: a file that comes with Nix itself and is on no disk."""
-
-FETCHURL: Final = """
-{ url
-, name ? baseNameOf (toString url)
-, executable ? false
-, unpack ? false
-, impure ? false
-, system ? ""
-, hash ? ""
-, md5 ? "", sha1 ? "", sha256 ? "", sha512 ? ""
-, legacy ? builtins.filter (algo: algo.text != "") [
-    { name = "sha512"; text = sha512; }
-    { name = "sha1"; text = sha1; }
-    { name = "md5"; text = md5; }
-  ] ++ [ { name = "sha256"; text = sha256; } ]
-, outputHash ? if hash != "" then hash else (builtins.head legacy).text
-, outputHashAlgo ? if hash != "" then "" else (builtins.head legacy).name
-}:
-derivation ({
-  inherit name url executable unpack;
-  urls = [ url ];
-  system = "builtin";
-  builder = "builtin:fetchurl";
-  outputHashMode = if executable || unpack then "recursive" else "flat";
-  preferLocalBuild = true;
-  impureEnvVars = map (kind: "${kind}_proxy") [ "http" "https" "ftp" "all" "no" ];
-} // (if impure then { __impure = true; } else { inherit outputHash outputHashAlgo; }))
-"""

@@ -21,7 +21,7 @@ from evaluator.builtins import (
     versions,
     xml,
 )
-from evaluator.builtins.derivation_expression import DERIVATION, FETCHURL, FETCHURL_PATH
+from evaluator.builtins.derivation_expression import DERIVATION
 from evaluator.builtins.table import Builtin
 from evaluator.runtime.values import NULL, Attrs, Primop
 from evaluator.session import LANGUAGE_VERSION, NIX_VERSION, Session
@@ -101,4 +101,3 @@ def install(session: Session) -> None:
     derivation_function = session.expression(DERIVATION, "/", "«derivation»")
     items["derivation"] = derivation_function
     scope["derivation"] = derivation_function
-    session.imported[FETCHURL_PATH] = session.expression(FETCHURL, "/", "«nix/fetchurl.nix»")

@@ -1,5 +1,5 @@
 """Nix files that belong to the language: what ``<nix/…>`` finds when the search path has no such entry."""
 
-from pathlib import Path
+import os
 
-FOLDER = str(Path(__file__).resolve().parent)
+FOLDER = os.path.dirname(os.path.abspath(__file__))

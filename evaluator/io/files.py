@@ -53,6 +53,7 @@ class Files:
 
     def __init__(self) -> None:
         self._parsed: Final[dict[str, ParsedFile]] = {}
+        self._saved: Final[dict[str, ParsedFile]] = {}
         self._documents: Final[dict[str, str]] = {}
         self._copies: Final[dict[str, Copy]] = {}
         self._texts: Final[dict[str, bytes]] = {}
@@ -153,6 +154,19 @@ class Files:
             parsed = ParsedFile(SourceFile(path, text), parse(text), self._stamp(path))
         self._parsed[path] = parsed
         return parsed
+
+    def parse_saved(self, path: str) -> ParsedFile:
+        """The tree of a file as it is on disk, an open document or not; of a document that is on no disk its own."""
+        if path not in self._documents or not os.path.exists(path):
+            return self.parse(path)
+        stamp = self._stamp(path)
+        known = self._saved.get(path)
+        if known is None or known.stamp != stamp:
+            with open(path, "rb") as source:
+                text = source.read().decode("utf-8", "surrogateescape")
+            known = ParsedFile(SourceFile(path, text), parse(text), stamp)
+            self._saved[path] = known
+        return known
 
     def parsed(self, path: str) -> ParsedFile | None:
         """The tree that was last handed out for a path, if any."""

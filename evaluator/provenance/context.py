@@ -173,7 +173,7 @@ class FileContext:
 
     def _called(self, node: tree.Lambda, link: TreePlace, outside: Site) -> Site:
         scope = self.lowering.lambda_scope(node, outside.scope)
-        calls = self.session.observations.calls(self.parsed.file, link.start)
+        calls = self.session.calls(self.parsed.file, link.start)
         if calls:
             return Site(scope, calls[0])
         return Site(scope, self._assumed(node, link, outside))

@@ -17,9 +17,10 @@ from evaluator.syntax.cursor import path_at
 def made(session: Session, value: object) -> Place | None:
     """Where a forced value came from; None when nothing tells.
 
-    A function: the name that its lambda is bound to, else the lambda. What ``makeOverridable`` wrapped (all of ``callPackage``'s results): the file whose
-    function it called, because ``override`` still carries that function's formals with their positions. A derivation
-    without: ``meta.position`` or the place of its ``name``. A functor: what it calls. Another set: its literal.
+    A function: the name that its lambda is bound to, else the lambda. What ``makeOverridable`` wrapped (all of
+    ``callPackage``'s results): the file whose function it called, because ``override`` still carries that function's
+    formals with their positions. A derivation without: ``meta.position`` or the place of its ``name``. A functor:
+    what it calls. Another set: its literal.
     """
     if isinstance(value, Closure):
         place = value.function.place()

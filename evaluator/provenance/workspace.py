@@ -6,28 +6,33 @@ once, each file's context once for each version of its text.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections import deque
 from contextlib import suppress
 from typing import Final
 
 from evaluator.code.functions import call
-from evaluator.io.files import Files, ParsedFile
-from evaluator.provenance import route as routes
+from evaluator.io.files import Files
 from evaluator.provenance.context import FileContext, Value, chain_to, select
 from evaluator.provenance.data import Facts, Member, Target
 from evaluator.provenance.describe import facts, member
-from evaluator.provenance.route import References, Route
+from evaluator.provenance.generation import OBSERVED_CALLS, Generation, Surroundings
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, force
 from evaluator.session import Session, search_path_entries
-from evaluator.syntax import tree
 
-_OBSERVED: Final = 2
-_NEAREST_FOLDERS: Final = 8
-_SKIPPED_FOLDERS: Final = frozenset([".git", "node_modules", "result", ".direnv", "target", "dist", "__pycache__"])
+_REMEMBERED: Final = 4
+
+
+class Known:
+    """An answer: facts or members, the route that the file was reached by, and whether an edit may have changed it."""
+
+    def __init__(self, route: str, stale: bool) -> None:
+        self.route: Final = route
+        self.stale: Final = stale
+        self.facts: Facts | None = None
+        self.members: tuple[Member, ...] = ()
 
 
 class Workspace:
@@ -42,15 +47,17 @@ class Workspace:
             entries.append(f"nixpkgs={self.nixpkgs}")
         self.files: Final = Files()
         self.session: Final = Session(
-            self.files, search_path_entries(entries), system, observe=_OBSERVED, tolerant=True
+            self.files, search_path_entries(entries), system, observe=OBSERVED_CALLS, tolerant=True, shared=self.nixpkgs
         )
         self.session.trace_output = []
-        self.references: Final = References(self.files)
-        self._contexts: Final[dict[str, FileContext]] = {}
-        self._routes: Final[dict[str, Route | None]] = {}
-        self._on_the_way: Final[set[str]] = set()
         self._packages: Attrs | None = None
         self._no_packages = ""
+        self._around: Final = Surroundings(self.session, self.nixpkgs, roots, self.packages)
+        self._current = Generation(self._around)
+        self._current.activate()
+        self._next: Generation | None = None
+        self._changed: Final[set[str]] = set()
+        self._asked: Final[deque[str]] = deque(maxlen=_REMEMBERED)
 
     # --- documents -----------------------------------------------------------------------------
 
@@ -63,34 +70,40 @@ class Workspace:
             self.files.open_document(path, text)
         if before is not None and text is not None and before.file.text == text:
             return
-        self._contexts.pop(path, None)
-        if not self._in_nixpkgs(path):
-            self._forget_dependents(path)
+        if not self._around.in_nixpkgs(path):
+            self._changed.add(path)
+            self._next = None
 
-    def _in_nixpkgs(self, path: str) -> bool:
-        return bool(self.nixpkgs) and path.startswith(self.nixpkgs + "/")
+    @property
+    def behind(self) -> bool:
+        """Whether there is an edit that the answers do not know of everywhere yet."""
+        return bool(self._changed)
 
-    def _forget_dependents(self, path: str) -> None:
-        """Drops the values of the file and of all workspace files that name it, directly or not."""
-        session = self.session
-        stale = {path}
-        grown = True
-        known = [name for name in session.imported if not self._in_nixpkgs(name)]
-        while grown:
-            grown = False
-            for name in known:
-                if name not in stale and stale & self.references.of(name).keys():
-                    stale.add(name)
-                    grown = True
-        for name in known:
-            if name in stale or os.path.join(name, "default.nix") in stale:
-                session.imported.pop(name, None)
-        for name in list(self._contexts):
-            if name in stale or stale & self.references.of(name).keys():
-                self._contexts.pop(name, None)
-        for name in list(self._routes):
-            if not self._in_nixpkgs(name):
-                self._routes.pop(name, None)
+    def catch_up(self) -> None:
+        """Works out the next generation for what was asked of lately, and makes it the one that answers come from.
+
+        May be interrupted at any time and called again: it carries on.
+        """
+        following = self._next
+        if following is None:
+            following = self._next = Generation(self._around)
+        following.activate()
+        try:
+            for path in self._asked:
+                with suppress(EvalError):
+                    following.context(path)
+        finally:
+            self._current.activate()
+        self._current = following
+        self._next = None
+        self._changed.clear()
+        following.activate()
+
+    def _is_stale(self, path: str, context: FileContext) -> bool:
+        """Whether an edit elsewhere, or one that its own callers do not know of yet, may change a file's values."""
+        if not self._changed or self._around.in_nixpkgs(path):
+            return False
+        return bool(self._changed - {path}) or bool(context.given)
 
     # --- the package set -----------------------------------------------------------------------
 
@@ -122,214 +135,63 @@ class Workspace:
             return ""
         return self._no_packages or "no nixpkgs was found"
 
-    # --- contexts ------------------------------------------------------------------------------
-
-    def context(self, path: str) -> FileContext:
-        """The file's current text with its arguments. Raises EvalError when it cannot be read."""
-        parsed = self.files.parse(path)
-        known = self._contexts.get(path)
-        if known is not None and known.parsed is parsed:
-            return known
-        route = self._route(path, parsed)
-        context = FileContext(
-            self.session,
-            parsed,
-            "" if route is None else route.text,
-            [] if route is None else route.given,
-            self.packages() if route is not None and route.given else None,
-        )
-        self._contexts[path] = context
-        self._observe(context)
-        return context
-
-    def _observe(self, context: FileContext) -> None:
-        """Runs the file as far as to the form of its value, so that its functions are seen to be called."""
-        try:
-            routes.automatic(self.session, context)
-        except EvalError:
-            return
-
-    def _route(self, path: str, parsed: ParsedFile) -> Route | None:
-        if path in self._routes:
-            return self._routes[path]
-        route = self._find_route(path, parsed)
-        if path not in self._on_the_way:
-            self._routes[path] = route
-        return route
-
-    def _find_route(self, path: str, parsed: ParsedFile) -> Route | None:
-        found = routes.outer_lambda(parsed.source.root)
-        if found is None:
-            return Route("evaluated by itself", [])
-        if path in self._on_the_way:
-            return None
-        self._on_the_way.add(path)
-        try:
-            name = routes.by_name(path, self.nixpkgs)
-            if name:
-                route = self._through_attribute(path, name)
-                if route is not None:
-                    return route
-            if routes.runs_alone(parsed.source.root):
-                return Route("evaluated with its defaults", [])
-            route = self._through_references(path)
-            if route is not None:
-                return route
-        finally:
-            self._on_the_way.discard(path)
-        return routes.by_shape(found[0], self.packages())
-
-    def _through_attribute(self, path: str, name: str) -> Route | None:
-        packages = self.packages()
-        if packages is None or name not in packages.items:
-            return None
-        with suppress(EvalError):  # an unsupported package: its function was called all the same
-            packages.get(name)
-        given = self._observed(path)
-        return None if given is None else Route(f"pkgs.{name}", given)
-
-    def _observed(self, path: str) -> list[object] | None:
-        """The arguments that the file's functions were seen to get, whatever version of its text it was."""
-        parsed = self._imported_version(path)
-        if parsed is None:
-            return None
-        found = routes.outer_lambda(parsed.source.root)
-        if found is None:
-            return None
-        functions = routes.curried(found[0])
-        for depth in range(len(functions), 0, -1):
-            calls = self.session.observations.calls(parsed.file, functions[depth - 1].start)
-            if calls:
-                return routes.given_of(calls, depth)
-        return None
-
-    def _imported_version(self, path: str) -> ParsedFile | None:
-        return self.session.versions.get(path)
-
-    # --- references ----------------------------------------------------------------------------
-
-    def _through_references(self, path: str) -> Route | None:
-        for referrer in self._referrers(path):
-            if referrer in self._on_the_way or len(self._on_the_way) > routes._DEEPEST:
-                continue
-            for start, end in self.references.of(referrer).get(path, []):
-                route = self._through(referrer, start, end, path)
-                if route is not None:
-                    return route
-        return None
-
-    def _through(self, referrer: str, start: int, end: int, path: str) -> Route | None:
-        """Evaluates the call around a path literal of another file, and sees whether that called our file."""
-        try:
-            context = self.context(referrer)
-        except EvalError:
-            return None
-        given = self._observed(path)
-        if given is None:
-            chain = chain_to(context.parsed.source.root, start, end)
-            if not chain:
-                return None
-            around = routes.call_around(chain)
-            node = around[-1].node
-            if not isinstance(node, tree.Expr):
-                return None
-            with suppress(EvalError):
-                context.evaluate(node, around[-1].base, context.site(around))
-            given = self._observed(path)
-        if given is None:
-            return None
-        line, _ = context.parsed.file.line_column(start)
-        return Route(f"called in {self._short(referrer)}:{line}", given)
-
-    def _short(self, path: str) -> str:
-        for root in (*self.roots, self.nixpkgs):
-            if root and path.startswith(root + "/"):
-                return path[len(root) + 1 :]
-        return path
-
-    def _referrers(self, path: str) -> Iterator[str]:
-        """Files that name ``path``, likely ones first; found by the text of their path literals."""
-        seen: set[str] = set()
-        for candidate in self._candidates(path):
-            if candidate != path and candidate not in seen:
-                seen.add(candidate)
-                if path in self.references.of(candidate):
-                    yield candidate
-
-    def _candidates(self, path: str) -> Iterator[str]:
-        if self._in_nixpkgs(path):
-            top = f"{self.nixpkgs}/pkgs/top-level"
-            for name in ("all-packages", "python-packages", "stage", "default", "perl-packages", "linux-kernels"):
-                yield f"{top}/{name}.nix"
-            yield f"{self.nixpkgs}/lib/default.nix"
-        folder = os.path.dirname(path)
-        for _ in range(_NEAREST_FOLDERS):
-            for entry in routes.ENTRIES:
-                yield f"{folder}/{entry}"
-            if self.files.is_directory(folder):
-                for name in sorted(self.files.list_directory(folder)):
-                    if name.endswith(".nix"):
-                        yield f"{folder}/{name}"
-            if folder in self.roots or folder in ("/", self.nixpkgs):
-                break
-            folder = os.path.dirname(folder)
-        if not self._in_nixpkgs(path):
-            yield from self._workspace_files()
-
-    def _workspace_files(self) -> Iterator[str]:
-        count = 0
-        for root in self.roots:
-            if self._in_nixpkgs(root) or root == self.nixpkgs:
-                continue
-            for folder, folders, names in os.walk(root):
-                folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
-                for name in sorted(names):
-                    if name.endswith(".nix"):
-                        count += 1
-                        if count > routes._MOST_FILES:
-                            return
-                        yield f"{folder}/{name}"
-
     # --- answers -------------------------------------------------------------------------------
 
-    def value(self, target: Target) -> tuple[Value, str]:
-        """The value of a target and the route that its file was reached by. Raises EvalError."""
-        context = self.context(canonical(target.path))
+    def describe(self, target: Target) -> Known:
+        """Facts about a target's value. Raises EvalError."""
+        context, found = self._value(target)
+        known = self._known(context)
+        known.facts = facts(self.session, found.value, found.defined)
+        return known
+
+    def members(self, target: Target, limit: int) -> Known:
+        """The attributes of a target's value (none for what is no set), ``limit`` in detail. Raises EvalError."""
+        context, found = self._value(target)
+        known = self._known(context)
+        known.members = self._members(found.value, limit)
+        return known
+
+    def scope(self, path: str, offset: int) -> Known:
+        """The names that the ``with`` expressions around an offset bring in. Raises EvalError."""
+        context = self._context(path)
+        names: dict[str, Member] = {}
+        for namespace in context.namespaces(offset):
+            for found in self._members(namespace, 0):
+                names.setdefault(found.name, found)
+        known = self._known(context)
+        known.members = tuple(names.values())
+        return known
+
+    def arguments(self) -> Known:
+        """The names that a caller could pass to a file's function: those of the package set. Raises EvalError."""
+        packages = self.packages()
+        if packages is None:
+            raise EvalError(self.why_no_packages())
+        known = Known("arguments by name from nixpkgs", False)
+        known.members = self._members(packages, 0)
+        return known
+
+    def _context(self, path: str) -> FileContext:
+        path = canonical(path)
+        if path in self._asked:
+            self._asked.remove(path)
+        self._asked.appendleft(path)
+        return self._current.context(path)
+
+    def _value(self, target: Target) -> tuple[FileContext, Value]:
+        context = self._context(target.path)
         chain = chain_to(context.parsed.source.root, target.start, target.end)
         if not chain:
             raise HoleForced("nothing here has a value", Place(context.parsed.file, target.start, target.end))
         found = context.value_at(chain)
         for name in target.attrs:
             found = select(found.value, name, Place(context.parsed.file, target.start, target.end))
-        return found, context.route
+        return context, found
 
-    def describe(self, target: Target) -> tuple[Facts, str]:
-        """Facts about a target's value, and the route. Raises EvalError."""
-        found, route = self.value(target)
-        return facts(self.session, found.value, found.defined), route
-
-    def members(self, target: Target, limit: int) -> tuple[tuple[Member, ...], str]:
-        """The attributes of a target's value (none for what is no set), and the route. Raises EvalError."""
-        found, route = self.value(target)
-        return self._members(found.value, limit), route
+    def _known(self, context: FileContext) -> Known:
+        return Known(context.route, self._is_stale(context.parsed.file.path, context))
 
     def _members(self, value: object, limit: int) -> tuple[Member, ...]:
         if not isinstance(value, Attrs):
             return ()
         return tuple(member(self.session, value, name, index < limit) for index, name in enumerate(sorted(value.items)))
-
-    def scope(self, path: str, offset: int) -> tuple[tuple[Member, ...], str]:
-        """The names that the ``with`` expressions around an offset bring in, and the route. Raises EvalError."""
-        context = self.context(canonical(path))
-        names: dict[str, Member] = {}
-        for namespace in context.namespaces(offset):
-            for found in self._members(namespace, 0):
-                names.setdefault(found.name, found)
-        return tuple(names.values()), context.route
-
-    def arguments(self, path: str) -> tuple[tuple[Member, ...], str]:
-        """The names that a caller could pass to the file's function: those of the package set. Raises EvalError."""
-        packages = self.packages()
-        if packages is None:
-            raise EvalError(self.why_no_packages())
-        return self._members(packages, 0), "arguments by name from nixpkgs"

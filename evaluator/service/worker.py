@@ -176,6 +176,8 @@ class Worker:
         if workspace is not None:
             text = None if message.text is None else message.text.decode("utf-8", "surrogateescape")
             workspace.document(message.path, text)
+            if workspace.behind and workspace.catch_up not in self._background:
+                self._background.append(workspace.catch_up)
 
     def _answered(self, question: Question) -> Answer:
         if question.id in self._cancelled:
@@ -206,15 +208,16 @@ class Worker:
         if workspace is None:
             return Answer(question.id, "unknown", message="the worker was not configured yet")
         if isinstance(question, Describe):
-            facts, route = workspace.describe(question.target)
-            return Answer(question.id, "value", facts=facts, route=route)
-        if isinstance(question, Members):
-            members, route = workspace.members(question.target, question.limit)
+            known = workspace.describe(question.target)
+        elif isinstance(question, Members):
+            known = workspace.members(question.target, question.limit)
         elif isinstance(question, Scope):
-            members, route = workspace.scope(question.path, question.offset)
+            known = workspace.scope(question.path, question.offset)
         else:
-            members, route = workspace.arguments(question.path)
-        return Answer(question.id, "value", members=members, route=route)
+            known = workspace.arguments()
+        return Answer(
+            question.id, "value", facts=known.facts, members=known.members, stale=known.stale, route=known.route
+        )
 
     def _send(self, message: FromWorker) -> None:
         write_frame(self._sink, self._encoder.encode(message))
