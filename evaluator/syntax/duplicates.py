@@ -1,9 +1,9 @@
 """Attributes and formal arguments that are defined twice.
 
 Nix merges ``a.b = 1; a.c = 2;`` and ``a = { b = 1; }; a.c = 2;`` while parsing and
-rejects what cannot be merged. The rules are those of C++ Nix: a path may go through
-a set that is written out, not through anything else; two sets written out
-are merged one level deep.
+rejects what cannot be merged. The rules are those of C++ Nix since 2.26: a path may go
+through a set that is written out, not through anything else; two sets written out
+are merged, and so are the sets written out in them (older ones reject the latter).
 """
 
 from __future__ import annotations
@@ -121,25 +121,21 @@ class _Checker:
         if value is not None:
             slot.value = value
             slot.value_base = at
+        self.merge(members, name, slot, prefix)
+
+    def merge(self, members: dict[str, _Slot], name: str, slot: _Slot, prefix: str) -> None:
+        """Put an attribute among ``members``: sets written out are merged, anything else is a duplicate."""
         found = members.get(name)
         if found is None:
             members[name] = slot
             return
-        if value is None:
-            self.duplicate(prefix + name, slot, found)
-            return
-        into = self.members_of(found, prefix + name)
-        if into is None:
-            self.duplicate(prefix + name, slot, found)
-            return
         new = self.members_of(slot, prefix + name)
-        if new is None:
+        into = self.members_of(found, prefix + name) if new is not None else None
+        if new is None or into is None:
+            self.duplicate(prefix + name, slot, found)
             return
         for key, member in new.items():
-            if key in into:
-                self.duplicate(f"{prefix}{name}.{key}", member, into[key])
-            else:
-                into[key] = member
+            self.merge(into, key, member, f"{prefix}{name}.")
 
     def members_of(self, slot: _Slot, prefix: str) -> dict[str, _Slot] | None:
         """The members of an attribute that is a set written out, else None."""

@@ -6,11 +6,15 @@ functions read them when somebody needs the value.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from evaluator.syntax.tree import Interpolation, Node, Paren, Path, Str, Text
+from evaluator.syntax.tree import Expr, Interpolation, Node, Paren, Path, Str, Text, Uri
 
 _NO_LINE: Final = 1_000_000
+
+# C++ Nix reads a "$" or "'" that nothing else takes in as a piece of its own.
+_PLAIN: Final = re.compile(r"(?:[^$']|\$[^{']|'[^'$])++|[$']")
 
 
 class StringPart:
@@ -22,12 +26,10 @@ class StringPart:
 
 
 def is_static(node: Node) -> bool:
-    """Whether an attribute name is known without evaluation: a string without interpolation, or ``${"…"}``."""
+    """Whether an attribute name is known without evaluation: a string without interpolation, ``${"…"}``, ``${a:b}``."""
     if isinstance(node, Interpolation):
-        inner: Node = node.expr
-        while isinstance(inner, Paren):
-            inner = inner.inner
-        return isinstance(inner, Str) and is_static(inner)
+        inner = _unwrapped(node.expr)
+        return (isinstance(inner, Str) and is_static(inner)) or isinstance(inner, Uri)
     if isinstance(node, Str):
         for part in node.parts:  # all() would make a generator here
             if isinstance(part, Interpolation):
@@ -37,14 +39,14 @@ def is_static(node: Node) -> bool:
 
 
 def static_name(source: str, node: Node, base: int) -> str | None:
-    """The name that a string or ``${"…"}`` in an attribute path spells; None when it must be computed."""
+    """The name that a string, ``${"…"}`` or ``${a:b}`` in an attribute path spells; None when it must be computed."""
     if isinstance(node, Interpolation):
-        inner: Node = node.expr
-        while isinstance(inner, Paren):
-            inner = inner.inner
+        inner = _unwrapped(node.expr)
         if isinstance(inner, Str):
             return static_name(source, inner, base)
-        return None
+        return inner.text if isinstance(inner, Uri) else None
+    if isinstance(node, Uri):
+        return node.text
     if isinstance(node, Str):
         cooked = parts(source, node, base)
         if not cooked:
@@ -52,6 +54,12 @@ def static_name(source: str, node: Node, base: int) -> str | None:
         if len(cooked) == 1 and cooked[0].interpolation is None:
             return cooked[0].text
     return None
+
+
+def _unwrapped(expr: Expr) -> Expr:
+    while isinstance(expr, Paren):
+        expr = expr.inner
+    return expr
 
 
 def parts(source: str, node: Str, base: int) -> list[StringPart]:
@@ -156,8 +164,7 @@ def _split_escapes(raw: str, result: list[_Piece]) -> None:
         i = raw.find("''", start)
         if i < 0:
             break
-        if i > start:
-            result.append(_Piece(raw[start:i], True, None))
+        _add_plain(raw[start:i], result)
         following = raw[i + 2] if i + 2 < size else ""
         start = i + 3
         if following == "'":
@@ -167,8 +174,18 @@ def _split_escapes(raw: str, result: list[_Piece]) -> None:
         else:
             result.append(_Piece(unescape(raw[i + 2 : i + 4]), False, None))
             start = i + 4
-    if start < size:
-        result.append(_Piece(raw[start:], True, None))
+    _add_plain(raw[start:], result)
+
+
+def _add_plain(text: str, result: list[_Piece]) -> None:
+    """Add text without escapes, in the pieces that C++ Nix makes of it."""
+    if "$" not in text and "'" not in text:
+        if text:
+            result.append(_Piece(text, True, None))
+        return
+    pieces: list[str] = _PLAIN.findall(text)
+    for piece in pieces:
+        result.append(_Piece(piece, piece != "$" and piece != "'", None))
 
 
 def _smallest_indentation(pieces: list[_Piece]) -> int:
@@ -255,18 +272,33 @@ class _Stripper:
 
 
 def _indented(source: str, node: Str, base: int) -> list[StringPart]:
-    """Strip the smallest indentation of all lines, exactly as C++ Nix."""
+    result: list[StringPart] = []
+    literal = ""
+    for part in indented_pieces(source, node, base):
+        if part.interpolation is None:
+            literal += part.text
+            continue
+        if literal:
+            result.append(StringPart(literal, None))
+            literal = ""
+        result.append(part)
+    if literal:
+        result.append(StringPart(literal, None))
+    return result
+
+
+def indented_pieces(source: str, node: Str, base: int) -> list[StringPart]:
+    """As :func:`parts` for a ``''`` string, but with literal text in the pieces that C++ Nix reads it in.
+
+    The smallest indentation of all lines is stripped, exactly as there; pieces that are left empty stay.
+    """
     pieces = _pieces(source, node, base)
     stripper = _Stripper(_smallest_indentation(pieces))
     result: list[StringPart] = []
-    literal = ""
     last = len(pieces) - 1
     for index, piece in enumerate(pieces):
         if piece.interpolation is not None:
             stripper.restart()
-            if literal:
-                result.append(StringPart(literal, None))
-                literal = ""
             result.append(StringPart("", piece.interpolation))
             continue
         # Escapes go through the same mill: a newline written as an escape starts a line here, though not above.
@@ -276,7 +308,5 @@ def _indented(source: str, node: Str, base: int) -> list[StringPart]:
             newline = text.rfind("\n")
             if newline >= 0 and text[newline + 1 :].strip(" ") == "":
                 text = text[: newline + 1]
-        literal += text
-    if literal:
-        result.append(StringPart(literal, None))
+        result.append(StringPart(text, None))
     return result
