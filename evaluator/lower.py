@@ -75,6 +75,15 @@ class Scope:
         self.slots: Final = slots
 
 
+def bound(scope: Scope | None, name: str) -> bool:
+    """Whether a let, a function or a recursive set around an expression binds the name."""
+    while scope is not None:
+        if scope.slots is not None and name in scope.slots:
+            return True
+        scope = scope.parent
+    return False
+
+
 @final
 class Lazy(Code):
     """An expression that is lowered when it is first evaluated."""
@@ -243,7 +252,7 @@ class Lowering:
         if isinstance(expr, tree.Uri):
             return Constant(expr.text)
         if isinstance(expr, tree.SearchPath):
-            return SearchPathCode(self.session, expr.name, self.file, base + expr.start, base + expr.end)
+            return self.search_path(expr, base, scope)
         if isinstance(expr, tree.LegacyLet):
             body = self.set_code(self.spec(expr.bindings, base, True), scope)
             return Select1(body, "body", self.file, base + expr.start, base + expr.start + 3)
@@ -253,6 +262,8 @@ class Lowering:
 
     def variable(self, name: str, start: int, scope: Scope | None) -> Code:
         """A variable: lexical first, then builtins, then what a ``with`` may bring."""
+        if name == "__curPos":  # nothing can shadow it
+            return CurrentPosition(self.file, start)
         depth = 0
         withs: list[int] = []
         at = scope
@@ -273,8 +284,6 @@ class Lowering:
         value = self.session.globals.get(name)
         if value is not None:
             return Constant(value)
-        if name == "__curPos":
-            return CurrentPosition(self.file, start)
         if withs:
             return WithVariable(name, withs, self.file, start)
         return Undefined(name, self.file, start)
@@ -386,6 +395,14 @@ class Lowering:
         if len(codes) == 1:
             return Constant(PathValue(canonical(first)))
         return PathCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
+
+    def search_path(self, expr: tree.SearchPath, base: int, scope: Scope | None) -> Code:
+        """``<name>``: ``__findFile __nixPath "name"`` where the text binds one of the two, else the session's path."""
+        start, end = base + expr.start, base + expr.end
+        if not bound(scope, "__findFile") and not bound(scope, "__nixPath"):
+            return SearchPathCode(self.session, expr.name, self.file, start, end)
+        find_file = self.variable("__findFile", start, scope)
+        return Call2(find_file, self.variable("__nixPath", start, scope), Constant(expr.name), self.file, start, end)
 
     # --- operators ---------------------------------------------------------------------------
 

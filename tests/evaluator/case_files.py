@@ -11,7 +11,8 @@ A case is an expression (it may have blank lines inside) and its answer; a blank
     @@ 1:12
 
 ``=>`` is the value as ``nix-instantiate --eval --strict`` prints it, ``!!`` the message of the error
-(``!!`` and nothing: some error), ``@@`` where it is (line:column; `-` no place). Every case was compared with
+(``!!`` and nothing: some error), ``@@`` where it is (line:column; `-` no place). Relative paths start in the folder
+``tree`` beside the file of cases, which answers call ``@TREE@``. Every case was compared with
 Nix 2.8, and is again where it is installed. ``~~`` says in what a case differs from Nix 2.8 on purpose: because
 newer versions of Nix (or we) have it otherwise; then only what ``~~ value`` / ``~~ message`` / ``~~ place``
 does not name is compared (``~~ all``: nothing, Nix 2.8 cannot evaluate it).
@@ -37,6 +38,7 @@ class Case:
     message: str | None = None
     place: str | None = None
     differs: set[str] = field(default_factory=set)
+    directory: str = "/"
 
     @property
     def name(self) -> str:
@@ -45,12 +47,14 @@ class Case:
 
 def read_cases(path: Path) -> list[Case]:
     """The cases of a file. Raises ValueError for a case without an answer."""
+    tree = path.parent / "tree"
+    directory = str(tree) if tree.is_dir() else "/"
     cases: list[Case] = []
     lines: list[str] = []
     start = 0
     current: Case | None = None
     for number, line in enumerate(path.read_text("utf-8", "surrogateescape").split("\n"), 1):
-        mark, text = line[:2], line[3:]
+        mark, text = line[:2], line[3:].replace("@TREE@", directory)
         if current is None and mark not in MARKS:
             if not lines and (not line or line.startswith("#")):
                 continue
@@ -59,7 +63,7 @@ def read_cases(path: Path) -> list[Case]:
             lines.append(line)
         elif mark in MARKS and (lines or current is not None):
             if current is None:
-                current = Case(f"{path.parent.name}/{path.stem}", start, "\n".join(lines))
+                current = Case(f"{path.parent.name}/{path.stem}", start, "\n".join(lines), directory=directory)
                 lines = []
             if mark == "=>":
                 current.value = text
@@ -84,11 +88,12 @@ def read_cases(path: Path) -> list[Case]:
     return cases
 
 
-def all_cases() -> list[Case]:
-    """The cases of all files in the folders of ``cases/``."""
+def cases_under(*folders: str) -> list[Case]:
+    """The cases of all files in these folders of ``cases/``."""
     found: list[Case] = []
-    for path in sorted(CASES.glob("*/*.txt")):
-        found.extend(read_cases(path))
+    for folder in folders:
+        for path in sorted((CASES / folder).glob("*.txt")):
+            found.extend(read_cases(path))
     return found
 
 

@@ -37,8 +37,8 @@ def evaluate(expression: str, directory: str = "/", session: Session | None = No
     answer = Answer()
 
     def work() -> None:
-        used = Session(Files()) if session is None else session
         try:
+            used = Session(Files()) if session is None else session
             value = used.expression(expression, directory)
             deep_force(value)
             answer.value = show(value)
@@ -98,7 +98,7 @@ def nix_error(nix: str, expression: str, directory: str = "/") -> Answer:
 
 def check(case: Case) -> None:
     """That a case gives its value, or its error where it should."""
-    answer = evaluate(case.expression)
+    answer = evaluate(case.expression, case.directory)
     if case.value is not None:
         assert answer.value == case.value, answer.message
     else:
@@ -112,14 +112,14 @@ def check(case: Case) -> None:
 def check_values_with_nix(nix: str, cases: list[Case]) -> None:
     """That Nix answers the values of these cases, too, but where a case says that it differs."""
     same = [case for case in cases if case.value is not None and not case.differs]
-    found = nix_values(nix, [case.expression for case in same])
+    found = nix_values(nix, [case.expression for case in same], cases[0].directory)
     wrong = [f"{case.name}: {value}" for case, value in zip(same, found, strict=True) if case.value != value]
     assert wrong == []
 
 
 def check_error_with_nix(nix: str, case: Case) -> None:
     """That Nix gives the error of this case, too, but for what the case says to differ."""
-    found = nix_error(nix, case.expression)
+    found = nix_error(nix, case.expression, case.directory)
     if "value" in case.differs:
         assert found.value is not None
         return

@@ -1,13 +1,13 @@
-"""The language and the data formats: every case under ``cases`` gives its value or error, here and in Nix."""
+"""The language and the data formats: every case gives its value or error, here and in Nix."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.evaluator.case_files import Case, all_cases, by_file, errors_of_nix
+from tests.evaluator.case_files import Case, by_file, cases_under, errors_of_nix
 from tests.evaluator.evaluating import NIX_ENVIRONMENT, check, check_error_with_nix, check_values_with_nix
 
-CASES = all_cases()
+CASES = cases_under("language", "files", "formats")
 FILES = by_file(CASES)
 ERRORS = errors_of_nix(CASES)
 

@@ -1,0 +1,5 @@
+{
+  a = 1;
+  b =
+    throw "from a file";
+}
