@@ -94,6 +94,7 @@ class Worker:
         self._last_id = 0
         self._stopped = False
         self.restarts = 0
+        self.arguments: Answer | None = None  # of the package set that is configured
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -201,6 +202,7 @@ class Worker:
         if configuration == self._configuration:
             return
         self._configuration = configuration
+        self.arguments = None
         if self._process is not None:
             self._process.send(configuration)
             for text in self._texts.values():
@@ -326,7 +328,13 @@ class DocumentValues:
         return await self._ask(lambda number, budget: Scope(number, path, offset, budget))
 
     async def arguments(self, path: str) -> Answer:
-        return await self._ask(lambda number, budget: Arguments(number, path, budget))
+        # 27,000 names that only another package set changes: they are worth asking for once.
+        known = self._worker.arguments
+        if known is None:
+            known = await self._ask(lambda number, budget: Arguments(number, path, budget))
+            if known.state == "value":
+                self._worker.arguments = known
+        return known
 
     async def _ask(self, make: Callable[[int, int], Question]) -> Answer:
         # Offsets mean something in one version only; an answer about another would be wrong, not late.

@@ -36,15 +36,20 @@ class Value:
 class _Unknown(Code):
     """An argument that nobody passes: harmless until its value is needed."""
 
-    def __init__(self, name: str, place: Place) -> None:
+    def __init__(self, name: str, place: Place | None) -> None:
         self._name = name
         self._place = place
 
-    def place(self) -> Place:
+    def place(self) -> Place | None:
         return self._place
 
     def eval(self, env: Env) -> object:
         raise HoleForced(f"nothing that calls this function is known, so '{self._name}' has no value", self._place)
+
+
+def unknown(name: str, place: Place | None = None) -> Thunk:
+    """An argument without a value: asking for it raises HoleForced."""
+    return Thunk(_Unknown(name, place), base_env())
 
 
 class Site:
@@ -183,7 +188,7 @@ class FileContext:
         place = Place(self.parsed.file, link.start, link.end)
         if node.formals is None:
             name = "" if node.name is None else node.name.name
-            env: Env = [outside.env, Thunk(_Unknown(name, place), base_env())]
+            env: Env = [outside.env, unknown(name, place)]
             return env
         env = [outside.env, Attrs({}, None)]
         scope = self.lowering.lambda_scope(node, outside.scope)
@@ -196,7 +201,7 @@ class FileContext:
 
     def _by_name(self, name: str, place: Place) -> object:
         found = None if self.fallback is None else self.fallback.items.get(name)
-        return Thunk(_Unknown(name, place), base_env()) if found is None else found
+        return unknown(name, place) if found is None else found
 
     def namespaces(self, offset: int) -> list[Attrs]:
         """The sets of the ``with`` expressions around an offset, innermost first; those that fail are left out."""

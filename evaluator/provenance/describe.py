@@ -84,7 +84,7 @@ def preview(value: object, width: int = _WIDTH, depth: int = 2) -> str:
     if isinstance(known, float):
         return number(known)
     if isinstance(known, (str, ContextString)):
-        text = known if isinstance(known, str) else known.text
+        text = sendable(known if isinstance(known, str) else known.text)
         return quoted(text if len(text) <= width else text[: width - 1] + "…")
     if isinstance(known, PathValue):
         return known.path
@@ -160,6 +160,11 @@ def function_head(value: object) -> str:
     return "…"
 
 
+def sendable(text: str) -> str:
+    """Text with a replacement character for every byte that is no UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _text(attrs: Attrs, name: str) -> str:
     """A string attribute; empty when it is missing, fails or is no string."""
     try:
@@ -167,8 +172,8 @@ def _text(attrs: Attrs, name: str) -> str:
     except EvalError:
         return ""
     if isinstance(value, ContextString):
-        return value.text
-    return value if isinstance(value, str) else ""
+        return sendable(value.text)
+    return sendable(value) if isinstance(value, str) else ""
 
 
 def formals_of(value: object) -> tuple[tuple[str, bool], ...]:
@@ -190,7 +195,7 @@ def facts(session: Session, value: object, defined: Place | None) -> Facts:
     """Everything a hover shows of a forced value."""
     kind = kind_of(value)
     origin = made(session, value)
-    doc = documentation(session, value, defined)
+    doc = sendable(documentation(session, value, defined))
     size = -1
     if isinstance(value, Attrs):
         size = len(value.items)

@@ -84,6 +84,7 @@ def _overridable(value: Attrs) -> Place | None:
 def _derivation(session: Session, value: Attrs) -> Place | None:
     meta = _quietly(value, "meta")
     if isinstance(meta, Attrs):
+        # nixpkgs says where the version, name or source stands; `meta` itself is its last resort.
         position = _quietly(meta, "position")
         if position is not None:
             found = _written_position(session, as_string(position))

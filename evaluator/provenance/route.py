@@ -14,7 +14,7 @@ from typing import Final
 
 from evaluator.code.functions import FormalsLambda, call
 from evaluator.io.files import Files, ParsedFile
-from evaluator.provenance.context import FileContext, unwrapped
+from evaluator.provenance.context import FileContext, unknown, unwrapped
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Closure, Env, force
@@ -164,13 +164,16 @@ def by_shape(lambda_: tree.Lambda, pkgs: Attrs | None) -> Route | None:
     wanted = [formal.name.name for formal in formals.formals]
     if not wanted and not formals.ellipsis:
         return Route("called without arguments", [EMPTY_ATTRS])
+    is_module = bool({"config", "options"} & set(wanted)) and not {"stdenv", "fetchurl"} & set(wanted)
     items: dict[str, object] = {}
-    if "pkgs" in wanted:
-        items["pkgs"] = pkgs
     for name in wanted:
-        if name in pkgs.items and name not in ("config", "options", "system"):
+        if name == "pkgs":
+            items[name] = pkgs
+        elif is_module and name in ("config", "options"):
+            items[name] = unknown(name)
+        elif name in pkgs.items:
             items[name] = pkgs.items[name]
-    if {"config", "options"} & set(wanted) and not {"stdenv", "fetchurl", "buildPythonPackage"} & set(wanted):
+    if is_module:
         return Route("a module: pkgs and lib are those of nixpkgs, config is not known", [Attrs(items, pkgs.positions)])
     return Route("arguments by name from nixpkgs", [Attrs(items, pkgs.positions)])
 

@@ -74,6 +74,7 @@ class Worker:
     def run(self) -> None:
         """Serves until the source ends."""
         os.environ.update(PERMISSIVE)
+        threading.excepthook = _end_process
         tune_collector()
         thread = evaluation_thread(self._evaluate)
         self._read()
@@ -220,7 +221,20 @@ class Worker:
         )
 
     def _send(self, message: FromWorker) -> None:
-        write_frame(self._sink, self._encoder.encode(message))
+        try:
+            payload = self._encoder.encode(message)
+        except UnicodeEncodeError:
+            # A name or message with bytes that are no UTF-8: MessagePack cannot say them.
+            assert isinstance(message, Answer)
+            payload = self._encoder.encode(Answer(message.id, "error", message="the answer is not UTF-8"))
+        write_frame(self._sink, payload)
+
+
+def _end_process(failure: threading.ExceptHookArgs) -> None:
+    """A worker whose evaluation thread is gone answers nothing: better gone as a whole, and started anew."""
+    threading.__excepthook__(failure)
+    sys.stderr.flush()
+    os._exit(70)
 
 
 def main() -> None:
