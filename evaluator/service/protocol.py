@@ -51,7 +51,9 @@ PROTOCOL_VERSION: Final = 1
 class Configure(msgspec.Struct, frozen=True, tag=True):
     """Where things are; the worker begins anew and wants all open documents again.
 
-    ``nixpkgs`` is the checkout for everything that names none itself ("" for none); ``search_path`` are ``NAME=PATH`` or ``PATH`` entries for ``<…>``, ``roots`` the workspace's folders."""
+    ``nixpkgs`` is the checkout for everything that names none itself ("" for none); ``search_path`` are ``NAME=PATH``
+    or ``PATH`` entries for ``<…>``, ``roots`` the workspace's folders.
+    """
 
     roots: tuple[str, ...] = ()
     nixpkgs: str = ""
