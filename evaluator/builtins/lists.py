@@ -9,6 +9,7 @@ from evaluator.code.functions import call, call2
 from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context
 from evaluator.runtime.compare import less, same_or_equal
 from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, Code, ContextString, Thunk, force
 from evaluator.session import Session
 
@@ -62,9 +63,11 @@ def elem_at(session: Session, value: object, index: object) -> object:
 
 
 def elem(session: Session, needle: object, value: object) -> object:
+    items = as_list(value)
+    if not items:
+        return False
     wanted = needle
     needle = force(needle)
-    items = as_list(value)
     if isinstance(needle, str):
         for item in items:
             found = force(item)
@@ -84,7 +87,7 @@ def map_list(session: Session, function: object, value: object) -> object:
     items = as_list(value)
     if not items:
         return items
-    code = CallOn(function)
+    code = CallOn(as_function(function))
     return [Thunk(code, item) for item in items]
 
 
@@ -146,7 +149,7 @@ def gen_list(session: Session, function: object, count: object) -> object:
     size = as_int(count)
     if size < 0:
         raise EvalError(f"cannot create list of size {size}")
-    code = CallOn(function)
+    code = CallOn(as_function(function))
     return [Thunk(code, index) for index in range(size)]
 
 
@@ -175,11 +178,12 @@ class _NaturalOrder:
 
 def sort_list(session: Session, function: object, value: object) -> object:
     items = as_list(value)
-    if len(items) < 2:
-        for item in items:
-            force(item)
+    if not items:
         return items
     before = as_function(function)
+    if len(items) == 1:
+        force(items[0])
+        return items
     if before is session.globals.get("__lessThan"):
         return [key.value for key in sorted([_NaturalOrder(force(item)) for item in items])]
     return [key.value for key in sorted([_Order(before, force(item)) for item in items])]
@@ -235,9 +239,7 @@ def _closure_key(value: object) -> object:
         return value
     if isinstance(value, ContextString):
         return value.text
-    if isinstance(value, bool):
-        return _Key("bool", value)
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _Key("number", value)
     return None
 
@@ -248,6 +250,8 @@ def generic_closure(session: Session, value: object) -> object:
     if start is None:
         raise EvalError("attribute 'startSet' missing")
     work = list(as_list(start))
+    if not work:
+        return start
     operator = attrs.get("operator")
     if operator is None:
         raise EvalError("attribute 'operator' missing")
@@ -255,6 +259,8 @@ def generic_closure(session: Session, value: object) -> object:
     result: list[object] = []
     seen: set[object] = set()
     odd: list[object] = []  # keys that are not hashable here: lists, paths
+    first: object = None
+    first_kind = ""
     at = 0
     while at < len(work):
         item = work[at]
@@ -264,6 +270,12 @@ def generic_closure(session: Session, value: object) -> object:
         if key is None:
             raise EvalError("attribute 'key' missing")
         hashed = _closure_key(key)
+        kind = "string" if isinstance(hashed, str) else hashed.kind if isinstance(hashed, _Key) else type_name(key)
+        if first is None:
+            first = key
+            first_kind = kind
+        elif kind != first_kind:
+            less(key, first)  # says that they cannot be compared
         if hashed is not None:
             if hashed in seen:
                 continue
@@ -302,7 +314,7 @@ TABLE: Final[list[Builtin]] = [
     Builtin("head", 1, True, head, "head *list*\n\nThe first element; an error if the list is empty."),
     Builtin("tail", 1, True, tail, "tail *list*\n\nThe list without its first element (takes time in its length)."),
     Builtin("elemAt", 2, True, elem_at, "elemAt *list* *n*\n\nThe element at index *n*, counted from 0."),
-    Builtin("elem", 2, True, elem, "elem *x* *list*\n\nWhether the list has an element equal to *x*."),
+    Builtin("elem", 2, False, elem, "elem *x* *list*\n\nWhether the list has an element equal to *x*."),
     Builtin("map", 2, False, map_list, "map *f* *list*\n\nThe list of *f* applied to each element, lazily."),
     Builtin("filter", 2, False, filter_list, "filter *f* *list*\n\nThe elements for which *f* answers true."),
     Builtin("concatLists", 1, True, concat_lists, "concatLists *lists*\n\nThe lists joined to one."),
@@ -339,7 +351,7 @@ TABLE: Final[list[Builtin]] = [
         1,
         True,
         generic_closure,
-        "genericClosure { startSet, operator }\n\nAll items reachable from *startSet* through *operator*, one for each `key`.",
+        "genericClosure { startSet, operator }\n\nWhat *operator* reaches from *startSet*, one item for each `key`.",
     ),
     Builtin("isList", 1, True, is_list, "isList *x*\n\nWhether *x* is a list."),
 ]
