@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Interrupted
+
+if TYPE_CHECKING:
+    from evaluator.io.files import Files
+    from evaluator.session import Session
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -19,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         "tvix-eval -I nixpkgs=~/nixpkgs --strict --json -E '(import <nixpkgs> {}).hello.meta.license'",
     )
     parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="a file, or a directory with a default.nix (default: .)"
+        "file", nargs="?", metavar="FILE", help="a file, or a directory with a default.nix (default: .); - is stdin"
     )
     parser.add_argument("-E", "--expr", metavar="EXPR", help="evaluate this expression instead of a file")
     parser.add_argument(
@@ -35,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         "--argstr", nargs=2, metavar=("NAME", "TEXT"), action="append", default=[], help="the same, a string"
     )
     parser.add_argument("--eval", action="store_true", help="accepted for compatibility; evaluating is what this does")
+    parser.add_argument("--parse", action="store_true", help="print the syntax tree as Nix does, evaluate nothing")
     parser.add_argument("--strict", action="store_true", help="evaluate everything inside the value, too")
     parser.add_argument("--json", action="store_true", help="print the value as JSON")
     parser.add_argument("--show-trace", action="store_true", help="print all steps that led to an error")
@@ -72,8 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from evaluator.runtime.report import report
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # bytes that are not UTF-8 go out as they came in
     try:
-        sys.stdout.write(_answer(arguments) + "\n")
+        sys.stdout.write((_tree(arguments) if arguments.parse else _answer(arguments)) + "\n")
     except EvalError as error:
         sys.stderr.write(report(error, arguments.show_trace) + "\n")
         return 1
@@ -86,6 +95,33 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _tree(arguments: argparse.Namespace) -> str:
+    """What ``--parse`` prints."""
+    from evaluator.io.files import Files, ParsedFile, syntax_fault
+    from evaluator.runtime.errors import UndefinedVariable
+    from evaluator.runtime.source import Place, SourceFile
+    from evaluator.syntax.parser import parse
+    from evaluator.syntax.printer import show
+    from evaluator.undefined import undefined_names
+
+    directory = os.getcwd()
+    given = _expression(arguments)
+    if given is not None:
+        text, name = given
+        parsed = ParsedFile(SourceFile(name, text), parse(text), (0, 0, 0))
+    else:
+        files = Files()
+        path = files.expression_file(_file(_session(arguments, files), arguments.file, directory))
+        parsed = files.parse(path)
+        directory = os.path.dirname(path)
+    fault = syntax_fault(parsed)
+    if fault is not None:
+        raise fault
+    for use in undefined_names(parsed.source):
+        raise UndefinedVariable(f"undefined variable '{use.name}'", Place(parsed.file, use.start, use.end))
+    return show(parsed.source, directory, os.path.expanduser("~"))
+
+
 def _answer(arguments: argparse.Namespace) -> str:
     from evaluator.builtins.control import deep_force
     from evaluator.builtins.json import to_json
@@ -93,13 +129,12 @@ def _answer(arguments: argparse.Namespace) -> str:
     from evaluator.io.files import Files
     from evaluator.runtime.printer import show
     from evaluator.runtime.values import Attrs
-    from evaluator.session import Session, search_path_entries
 
-    entries = arguments.include + os.environ.get("NIX_PATH", "").split(":")
-    session = Session(Files(), search_path_entries(entries))
+    session = _session(arguments, Files())
     here = os.getcwd()
-    if arguments.expr is not None:
-        value = session.expression(arguments.expr, here)
+    expression = _expression(arguments)
+    if expression is not None:
+        value = session.expression(expression[0], here, expression[1])
     else:
         value = session.import_file(_file(session, arguments.file, here))
     items: dict[str, object] = {}
@@ -117,11 +152,24 @@ def _answer(arguments: argparse.Namespace) -> str:
     return "\n".join(answers)
 
 
-def _file(session: object, given: str | None, here: str) -> str:
-    """The path to import for a FILE argument, which may be ``<name>`` as well."""
-    from evaluator.session import Session
+def _expression(arguments: argparse.Namespace) -> tuple[str, str] | None:
+    """The text given on the command line or on stdin, and its name in errors; None when a file is meant."""
+    if arguments.expr is not None:
+        return arguments.expr, "«string»"
+    if arguments.file == "-":
+        return sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), "«stdin»"
+    return None
 
-    assert isinstance(session, Session)
+
+def _session(arguments: argparse.Namespace, files: Files) -> Session:
+    from evaluator.session import Session, search_path_entries
+
+    entries = arguments.include + os.environ.get("NIX_PATH", "").split(":")
+    return Session(files, search_path_entries(entries))
+
+
+def _file(session: Session, given: str | None, here: str) -> str:
+    """The path to import for a FILE argument, which may be ``<name>`` as well."""
     text = given or "./default.nix"
     if text.startswith("<") and text.endswith(">"):
         return session.find_file(text[1:-1])
