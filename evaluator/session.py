@@ -18,7 +18,7 @@ from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Code, Env, Primop, Thunk
 from store.derivation import Derivation, DerivationHashes
-from store.store_path import STORE_DIR, source_path
+from store.store_path import DRV_EXTENSION, STORE_DIR, source_path
 
 NIX_VERSION: Final = "2.31.0"
 """What ``builtins.nixVersion`` says: the Nix whose language this is."""
@@ -209,6 +209,8 @@ class Session:
         key = path if not name else f"{name}:{path}"
         stored = self._stored.get(key)
         if stored is None:
+            if not name and path.endswith(DRV_EXTENSION):
+                raise EvalError(f"file names are not allowed to end in '{DRV_EXTENSION}'")
             try:
                 stored = source_path(name or path.rsplit("/", 1)[1], self.files.nar_sha256(path).hex())
             except OSError as error:
@@ -234,7 +236,8 @@ class Session:
             if element.startswith("!"):
                 _, output, path = element.split("!", 2)
                 recipe = self.recipes.get(path)
-                readable = path if recipe is None else recipe.outputs[output].path
+                made = None if recipe is None else recipe.outputs.get(output)
+                readable = "" if made is None else made.path
             elif element.startswith("="):
                 path = element[1:]
                 readable = path

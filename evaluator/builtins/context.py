@@ -68,27 +68,35 @@ def append_context(session: Session, value: object, more: object) -> object:
     context = set(context_of(value))
     attrs = as_attrs(more)
     for path in sorted_names(attrs):
-        if not is_store_path(path):
-            raise EvalError(f"context key '{path}' is not a store path")
-        entry = as_attrs(attrs.get(path))
-        plain = entry.get("path")
-        if plain is not None and as_bool(plain):
-            context.add(path)
-        deep = entry.get("allOutputs")
-        if deep is not None and as_bool(deep):
-            if not is_derivation(path):
-                raise EvalError(f"tried to add all-outputs context of {path}, which is not a derivation, to a string")
-            context.add("=" + path)
-        outputs = entry.get("outputs")
-        if outputs is not None:
-            names = as_list(outputs)
-            if names and not is_derivation(path):
-                raise EvalError(
-                    f"tried to add derivation output context of {path}, which is not a derivation, to a string"
-                )
-            for name in names:
-                context.add(f"!{as_string_no_context(name)}!{path}")
+        try:
+            _append(context, path, attrs.get(path))
+        except EvalError as error:
+            if error.place is None:
+                error.place = attrs.place_of(path)
+            raise
     return make_string(text, frozenset(context))
+
+
+def _append(context: set[str], path: str, described: object) -> None:
+    """Adds what an attribute of ``appendContext``'s argument says of ``path``."""
+    if not is_store_path(path):
+        raise EvalError(f"context key '{path}' is not a store path")
+    entry = as_attrs(described)
+    plain = entry.get("path")
+    if plain is not None and as_bool(plain):
+        context.add(path)
+    deep = entry.get("allOutputs")
+    if deep is not None and as_bool(deep):
+        if not is_derivation(path):
+            raise EvalError(f"tried to add all-outputs context of {path}, which is not a derivation, to a string")
+        context.add("=" + path)
+    outputs = entry.get("outputs")
+    if outputs is not None:
+        names = as_list(outputs)
+        if names and not is_derivation(path):
+            raise EvalError(f"tried to add derivation output context of {path}, which is not a derivation, to a string")
+        for name in names:
+            context.add(f"!{as_string_no_context(name)}!{path}")
 
 
 def discard_context(session: Session, value: object) -> object:

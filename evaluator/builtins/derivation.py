@@ -38,8 +38,9 @@ _METHODS: Final = {"recursive": "r:", "nar": "r:", "flat": "", "text": "text:", 
 class _Recipe:
     """What ``derivationStrict`` has read of its argument so far."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, attrs: Attrs) -> None:
         self.name: Final = name
+        self.attrs: Final = attrs
         self.env: Final[dict[str, str]] = {}
         self.args: Final[list[str]] = []
         self.context: Final[set[str]] = set()
@@ -89,18 +90,20 @@ def derivation_strict(session: Session, value: object) -> object:
     try:
         return _instantiated(session, _read(session, attrs, name))
     except EvalError as error:
+        if error.place is None:
+            error.place = attrs.place_of("name")
         error.note(f"while evaluating derivation '{name}'", attrs.place_of("name"))
         raise
     except ValueError as error:
         # BadStorePath, HashError, DerivationError: their messages are those of Nix.
-        fault = EvalError(str(error))
+        fault = EvalError(str(error), attrs.place_of("name"))
         fault.note(f"while evaluating derivation '{name}'", attrs.place_of("name"))
         raise fault from None
 
 
 def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
     """Evaluates all attributes of a derivation."""
-    recipe = _Recipe(name)
+    recipe = _Recipe(name, attrs)
     items = attrs.items
     if "__structuredAttrs" in items and as_bool(attrs.get("__structuredAttrs")):
         recipe.structured = {}
@@ -114,6 +117,8 @@ def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
                 continue
             _read_attribute(session, recipe, key, found)
         except EvalError as error:
+            if error.place is None:
+                error.place = attrs.place_of(key)
             error.note(f"while evaluating attribute '{key}' of derivation '{name}'", attrs.place_of(key))
             raise
     structured = recipe.structured
@@ -281,7 +286,10 @@ def _outputs(session: Session, recipe: _Recipe) -> dict[str, Output]:
     if expected is not None:
         if recipe.outputs != ["out"]:
             raise EvalError("multiple outputs are not supported in fixed-output derivations")
-        found = hashes.parse_allow_empty(expected, recipe.output_hash_algo)
+        try:
+            found = hashes.parse_allow_empty(expected, recipe.output_hash_algo)
+        except ValueError as error:
+            raise EvalError(str(error), recipe.attrs.place_of("outputHash")) from None
         if not expected:
             say(session, f"warning: found empty hash, assuming '{found.sri()}'")
         return {"out": Output("", (recipe.output_hash_method or "") + found.algo, found.base16())}

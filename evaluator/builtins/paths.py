@@ -181,19 +181,24 @@ def add_path(session: Session, value: object) -> object:
     recursive = True
     expected: str | None = None
     for key in sorted(attrs.items):
-        found = attrs.get(key)
-        if key == "path":
-            path = readable(session, found)
-        elif key == "name":
-            name = as_string_no_context(found)
-        elif key == "filter":
-            keep = as_function(found)
-        elif key == "recursive":
-            recursive = as_bool(found)
-        elif key == "sha256":
-            expected = as_string_no_context(found)
-        else:
-            raise EvalError(f"unsupported argument '{key}' to 'builtins.path'")
+        try:
+            found = attrs.get(key)
+            if key == "path":
+                path = readable(session, found)
+            elif key == "name":
+                name = as_string_no_context(found)
+            elif key == "filter":
+                keep = as_function(found)
+            elif key == "recursive":
+                recursive = as_bool(found)
+            elif key == "sha256":
+                expected = as_string_no_context(found)
+            else:
+                raise EvalError(f"unsupported argument '{key}' to 'builtins.path'")
+        except EvalError as error:
+            if error.place is None:
+                error.place = attrs.place_of(key)
+            raise
     if not path:
         raise EvalError("missing required 'path' attribute in the first argument to 'builtins.path'")
     return added(session, path, name or _name_of(path), keep, recursive, expected)

@@ -96,7 +96,7 @@ class Matcher:
     """A compiled expression.
 
     Three engines share the work. ``re`` finds Nix's match whenever the whole text has to match, or at any place at
-    most one alternative can. Where repetitions are nested, in which backtracking can get lost, ``regex`` does the
+    most one alternative can. Where a choice is repeated, in which backtracking can get lost, ``regex`` does the
     same under a time limit. For a search with overlapping alternatives there is a machine of our own.
     """
 
@@ -106,23 +106,29 @@ class Matcher:
         self.groups: Final = expression.groups
         text = python_pattern(expression.root)
         self.quick: Final = re.compile(text, re.DOTALL)
-        self.careful: Final = regex.compile(text, regex.DOTALL) if expression.root.loops > 1 else None
+        self.careful: Final = regex.compile(text, regex.DOTALL) if expression.root.risky else None
         self.machine: Final = None if expression.clear else Machine(expression)
 
-    def match(self, text: str) -> list[str | None] | None:
-        """The groups of a match of the whole ``text`` (in byte view), None if it does not match."""
+    def match(self, text: str, seconds: float = _TIMEOUT_SECONDS) -> list[str | None] | None:
+        """The groups of a match of the whole ``text`` (in byte view), None if it does not match.
+
+        Raises TimeoutError when it takes longer than ``seconds``.
+        """
         careful = self.careful
         if careful is None:
             found = self.quick.fullmatch(text)
             return None if found is None else list(found.groups())
-        slow = careful.fullmatch(text, timeout=_TIMEOUT_SECONDS)
+        slow = careful.fullmatch(text, timeout=seconds)
         return None if slow is None else list(slow.groups())
 
-    def spans(self, text: str) -> list[list[int]]:
-        """All matches in ``text`` (in byte view): start and end of the match, then of each group (-1: unset)."""
+    def spans(self, text: str, seconds: float = _TIMEOUT_SECONDS) -> list[list[int]]:
+        """All matches in ``text`` (in byte view): start and end of the match, then of each group (-1: unset).
+
+        Raises TimeoutError when it takes longer than ``seconds``.
+        """
         machine = self.machine
         if machine is not None:
-            return Search(machine, text, time.monotonic() + _TIMEOUT_SECONDS).all()
+            return Search(machine, text, time.monotonic() + seconds).all()
         found: list[list[int]] = []
         careful = self.careful
         if careful is None:
@@ -132,7 +138,7 @@ class Matcher:
                     spans += match.span(group)
                 found.append(spans)
             return found
-        for slow in careful.finditer(text, timeout=_TIMEOUT_SECONDS):
+        for slow in careful.finditer(text, timeout=seconds):
             spans = [slow.start(), slow.end()]
             for group in range(1, self.groups + 1):
                 spans += slow.span(group)

@@ -11,6 +11,7 @@ from typing import Final, final
 
 ALL_BYTES: Final = (1 << 256) - 1
 _STATE_LIMIT: Final = 100_000
+_FEW: Final = 4
 _SPECIAL: Final = ".[\\()*+?{|^$"
 
 _CLASSES: Final = {
@@ -53,14 +54,16 @@ class TooBig(ValueError):
 class Node:
     """A piece of an expression.
 
-    ``first``: the bytes it can begin with. ``empty``: whether it can match nothing. ``loops``: how deep
-    repetitions without limit are nested in it. ``states``: about how many states it takes in libstdc++.
+    ``first``: the bytes it can begin with. ``empty``: whether it can match nothing. ``choice``: whether it can match
+    at one place in several ways. ``risky``: whether a choice is repeated in it, so that there may be exponentially
+    many ways. ``states``: about how many states it takes in libstdc++.
     """
 
-    def __init__(self, first: int, empty: bool, loops: int, states: int) -> None:
+    def __init__(self, first: int, empty: bool, choice: bool, risky: bool, states: int) -> None:
         self.first: Final = first
         self.empty: Final = empty
-        self.loops: Final = loops
+        self.choice: Final = choice
+        self.risky: Final = risky
         self.states: Final = states
 
 
@@ -69,7 +72,7 @@ class Chars(Node):
     """One byte out of a set (a mask of 256 bits)."""
 
     def __init__(self, mask: int) -> None:
-        super().__init__(mask, False, 0, 1)
+        super().__init__(mask, False, False, False, 1)
         self.mask: Final = mask
 
 
@@ -78,7 +81,7 @@ class Anchor(Node):
     """``^`` or ``$``: the beginning or the end of the text."""
 
     def __init__(self, at_end: bool) -> None:
-        super().__init__(0, True, 0, 1)
+        super().__init__(0, True, False, False, 1)
         self.at_end: Final = at_end
 
 
@@ -87,7 +90,7 @@ class Group(Node):
     """``( … )``, counted from 1."""
 
     def __init__(self, index: int, inner: Node) -> None:
-        super().__init__(inner.first, inner.empty, inner.loops, inner.states + 2)
+        super().__init__(inner.first, inner.empty, inner.choice, inner.risky, inner.states + 2)
         self.index: Final = index
         self.inner: Final = inner
 
@@ -99,15 +102,17 @@ class Sequence(Node):
     def __init__(self, parts: list[Node]) -> None:
         first = 0
         empty = True
-        loops = 0
+        choice = False
+        risky = False
         states = 1
         for part in parts:
             if empty:
                 first |= part.first
                 empty = part.empty
-            loops = max(loops, part.loops)
+            choice = choice or part.choice
+            risky = risky or part.risky
             states += part.states
-        super().__init__(first, empty, loops, states)
+        super().__init__(first, empty, choice, risky, states)
         self.parts: Final = parts
 
 
@@ -116,15 +121,17 @@ class Either(Node):
     """``left|right``. ``clear``: at any place at most one of the two can match."""
 
     def __init__(self, left: Node, right: Node) -> None:
+        clear = not left.empty and not right.empty and left.first & right.first == 0
         super().__init__(
             left.first | right.first,
             left.empty or right.empty,
-            max(left.loops, right.loops),
+            not clear or left.choice or right.choice,
+            left.risky or right.risky,
             left.states + right.states + 2,
         )
         self.left: Final = left
         self.right: Final = right
-        self.clear: Final = not left.empty and not right.empty and left.first & right.first == 0
+        self.clear: Final = clear
 
 
 @final
@@ -136,7 +143,8 @@ class Repeat(Node):
         super().__init__(
             inner.first,
             inner.empty or low == 0,
-            inner.loops + 1 if high < 0 else inner.loops,
+            low != high or inner.choice,
+            inner.risky or (inner.choice and (high < 0 or high > _FEW)),
             times * (inner.states + 2),
         )
         self.inner: Final = inner

@@ -133,7 +133,7 @@ def _replacer(source: list[object]) -> _Replacer:
     known = _REPLACERS.get(id(source))
     if known is not None and known.source is source:
         return known
-    patterns = [as_string(item, ", in the first argument of 'replaceStrings'") for item in source]
+    patterns = [as_string(item) for item in source]
     made = _Replacer(source, patterns)
     if len(_REPLACERS) >= _MOST_REPLACERS:
         _REPLACERS.clear()

@@ -143,10 +143,14 @@ class Files:
     def parse(self, path: str) -> ParsedFile:
         """The tree of a file, whatever is wrong with it. Raises EvalError when it cannot be read."""
         known = self._parsed.get(path)
+        disk = self.origin(path)
+        document = self._documents.get(disk)
         if known is not None:
-            if known.stamp is _UNSAVED or known.stamp == self._stamp(path):
+            if document is None:
+                if known.stamp == self._stamp(path):
+                    return known
+            elif known.stamp is _UNSAVED and (disk is path or known.file.text == document):
                 return known
-        document = self._documents.get(path)
         if document is not None:
             parsed = ParsedFile(SourceFile(path, document), parse(document), _UNSAVED)
         else:
