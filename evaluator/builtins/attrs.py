@@ -57,7 +57,7 @@ def get_attr(session: Session, name: object, value: object) -> object:
 
 def has_attr(session: Session, name: object, value: object) -> object:
     text = as_string_no_context(name)
-    return text in as_attrs(value).items
+    return as_attrs(value).find(text) is not None
 
 
 def is_attrs(session: Session, value: object) -> object:
@@ -95,7 +95,7 @@ def list_to_attrs(session: Session, value: object) -> object:
         name = as_string_no_context(key)
         if name in items:
             continue
-        found = pair.items.get("value")
+        found = pair.find("value")
         if found is None:
             raise missing_attribute("value", pair, None)
         items[name] = found
@@ -106,19 +106,18 @@ def list_to_attrs(session: Session, value: object) -> object:
 
 
 def intersect_attrs(session: Session, left: object, right: object) -> object:
-    ours = as_attrs(left).items
+    ours = as_attrs(left)
     theirs = as_attrs(right)
-    values = theirs.items
     result: dict[str, object] = {}
-    if len(ours) < len(values):
-        for name in ours:
-            found = values.get(name)
+    if ours.at_most() < theirs.at_most():
+        for name in ours.items:
+            found = theirs.find(name)
             if found is not None:
                 result[name] = found
     else:
-        for name in values:
-            if name in ours:
-                result[name] = values[name]
+        for name, found in theirs.items.items():
+            if ours.find(name) is not None:
+                result[name] = found
     return Attrs(result, masked(theirs.positions, result))
 
 
@@ -135,7 +134,7 @@ def cat_attrs(session: Session, name: object, value: object) -> object:
     text = as_string_no_context(name)
     result: list[object] = []
     for element in as_list(value):
-        found = as_attrs(element).items.get(text)
+        found = as_attrs(element).find(text)
         if found is not None:
             result.append(found)
     return result

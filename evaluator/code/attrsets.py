@@ -276,21 +276,15 @@ class Select1(SelectBase):
         subject = self.subject.eval(env)
         if not isinstance(subject, Attrs):
             raise TypeFault(f"value is {type_name(subject)} while a set was expected", self.place())
-        items = subject.items
         name = self.name
-        value = items.get(name)
+        value = subject.find(name)
         if isinstance(value, Thunk):
-            if value.code is None:
-                result = value.payload
-            else:
-                try:
-                    result = value.run()
-                except EvalError as error:
-                    error.note(f"while evaluating the attribute '{name}'", subject.place_of(name))
-                    error.locate(self.place())
-                    raise
-            items[name] = result
-            return result
+            try:
+                return subject.get(name)
+            except EvalError as error:
+                error.note(f"while evaluating the attribute '{name}'", subject.place_of(name))
+                error.locate(self.place())
+                raise
         if value is None:
             raise missing_attribute(name, subject, self.place())
         return value
@@ -318,24 +312,19 @@ class SelectPath(SelectBase):
                 if default is not None:
                     return default.eval(env)
                 raise TypeFault(f"value is {type_name(at)} while a set was expected", self.place())
-            items = at.items
-            value = items.get(name)
+            value = at.find(name)
             if value is None:
                 if default is not None:
                     return default.eval(env)
                 raise missing_attribute(name, at, self.place())
             if isinstance(value, Thunk):
-                if value.code is None:
-                    result = value.payload
-                else:
-                    try:
-                        result = value.run()
-                    except EvalError as error:
+                try:
+                    at = at.get(name)
+                except EvalError as error:
+                    if isinstance(at, Attrs):
                         error.note(f"while evaluating the attribute '{name}'", at.place_of(name))
-                        error.locate(self.place())
-                        raise
-                items[name] = result
-                at = result
+                    error.locate(self.place())
+                    raise
             else:
                 at = value
         return at
@@ -358,7 +347,7 @@ class HasAttrCode(Code):
                 return False
             name = attribute_name(self.steps[index].eval(env), self.where)
             if index == last:
-                return name in at.items
+                return at.find(name) is not None
             value = at.get(name)
             if value is None:
                 return False

@@ -125,7 +125,6 @@ class FormalsLambda(LambdaCode):
         given = force(argument)
         if not isinstance(given, Attrs):
             raise TypeFault(f"value is {type_name(given)} while a set was expected", self.place())
-        items = given.items
         inner: Env = self.empty.copy()
         inner[0] = env
         inner[1] = given
@@ -134,7 +133,7 @@ class FormalsLambda(LambdaCode):
         missing = False
         matched = 0
         for name in names:
-            value = items.get(name)
+            value = given.find(name)
             if value is None:
                 missing = True
             else:
@@ -145,7 +144,7 @@ class FormalsLambda(LambdaCode):
             slot += 1
         if missing:
             self._fill_defaults(inner)
-        if matched < len(items) and not self.ellipsis:
+        if not self.ellipsis and matched < len(given.items):
             self._refuse(given)
         return self.enter(inner)
 

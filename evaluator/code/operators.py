@@ -214,22 +214,28 @@ class UpdateCode(BinaryCode):
         return update(left, right)
 
 
+_LAYERED_FROM: Final = 96
+_MOST_LAYERS: Final = 6
+
+
 def update(left: Attrs, right: Attrs) -> Attrs:
     """``left // right`` of sets."""
-    if not right.items:
+    over = right.items
+    if not over:
         return left
-    if not left.items:
-        return right
-    # Copying a dict clones its table; inserting hashes anew. So the larger side is the one to copy.
-    if len(left.items) < len(right.items):
-        items = right.items.copy()
-        for name, value in left.items.items():
-            if name not in items:
-                items[name] = value
+    if left.layers == 0:
+        under = left.items
+        if not under:
+            return right
+        small = len(under) + len(over) < _LAYERED_FROM
     else:
+        small = False
+    positions = MergedPositions(left.positions, right.positions, over)
+    if small or left.layers >= _MOST_LAYERS:
         items = left.items.copy()
-        items.update(right.items)
-    return Attrs(items, MergedPositions(left.positions, right.positions, right.items))
+        items.update(over)
+        return Attrs(items, positions)
+    return Attrs(over, positions, left)
 
 
 @final

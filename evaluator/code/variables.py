@@ -26,6 +26,20 @@ class Constant(Code):
         return self.value
 
 
+@final
+class Delayed(Code):
+    """A builtin that is not at hand before somebody asks for it."""
+
+    def __init__(self, value: Thunk) -> None:
+        self.value: Final = value
+
+    def eval(self, env: Env) -> object:
+        return self.value.run()
+
+    def thunk(self, env: Env) -> object:
+        return self.value
+
+
 def _read(env: Env, slot: i64) -> object:
     """The forced value of a slot; a forced thunk is replaced by its value in the slot."""
     value = env[slot]
@@ -161,12 +175,8 @@ class WithVariable(Code):
             namespace = _read(at, 1)
             if not isinstance(namespace, Attrs):
                 raise TypeFault(f"value is {type_name(namespace)} while a set was expected", self.place())
-            value = namespace.items.get(name)
+            value = namespace.get(name)
             if value is not None:
-                if isinstance(value, Thunk):
-                    result = value.payload if value.code is None else value.run()
-                    namespace.items[name] = result
-                    return result
                 return value
         raise UndefinedVariable(f"undefined variable '{name}'", self.place())
 

@@ -92,7 +92,7 @@ def as_function(value: object) -> object:
     value = force(value)
     if isinstance(value, (str, int, float, list, PathValue, ContextString)) or value is NULL:
         raise TypeFault(f"value is {type_name(value)} while a function was expected")
-    if isinstance(value, Attrs) and "__functor" not in value.items:
+    if isinstance(value, Attrs) and value.find("__functor") is None:
         raise TypeFault("value is a set while a function was expected")
     return value
 
@@ -176,7 +176,7 @@ def coerce_to_path(session: Session, value: object) -> str:
     value = force(value)
     if isinstance(value, PathValue):
         return value.path
-    if isinstance(value, Attrs) and "outPath" in value.items and "__toString" not in value.items:
+    if isinstance(value, Attrs) and value.find("outPath") is not None and value.find("__toString") is None:
         return coerce_to_path(session, value.get("outPath"))
     pieces: list[str] = []
     context = coerce_into(session, value, pieces, NO_CONTEXT, False, False)

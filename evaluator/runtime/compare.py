@@ -9,8 +9,6 @@ from evaluator.runtime.values import Attrs, Closure, ContextString, PartialPrimo
 
 def is_derivation(attrs: Attrs) -> bool:
     """Whether a set has ``type = "derivation"``."""
-    if "type" not in attrs.items:
-        return False
     kind = attrs.get("type")
     return isinstance(kind, str) and kind == "derivation"
 

@@ -189,19 +189,91 @@ class PathValue:
 
 @final
 class Attrs:
-    """An attribute set. ``items`` is never changed but to put a forced value in its thunk's place."""
+    """An attribute set: a dict, or (after ``under // over`` of large sets) a dict laid over another set.
 
-    def __init__(self, items: dict[str, object], positions: Positions | None) -> None:
-        self.items: Final = items
+    Layers save copying: nixpkgs merges sets of 25,000 attributes eighty times to evaluate one package.
+    :attr:`items` makes one dict of them when somebody wants to see all; :meth:`find` and :meth:`get` look through.
+    Dicts are shared between sets, and never changed but to put a forced value in its thunk's place.
+    """
+
+    def __init__(self, items: dict[str, object], positions: Positions | None, under: Attrs | None = None) -> None:
+        self._own = items
+        self._under = under
+        self.layers: Final[i64] = 0 if under is None else under.layers + 1
         self.positions: Final = positions
+
+    @property
+    def items(self) -> dict[str, object]:
+        """All attributes, values or thunks."""
+        if self._under is not None:
+            self._flatten()
+        return self._own
+
+    def _flatten(self) -> None:
+        stack: list[dict[str, object]] = []
+        at = self
+        while True:
+            under = at._under
+            if under is None:
+                break
+            stack.append(at._own)
+            at = under
+        result = at._own
+        if len(stack) == 1 and len(stack[0]) > len(result):
+            # Copying a dict clones its table, inserting hashes anew: the larger one is the one to copy.
+            over = stack[0].copy()
+            for name, value in result.items():
+                if name not in over:
+                    over[name] = value
+            result = over
+        else:
+            result = result.copy()
+            while stack:
+                result.update(stack.pop())
+        self._own = result
+        self._under = None
+
+    def upper(self) -> dict[str, object]:
+        """The names of the uppermost layer (all of a set without layers)."""
+        return self._own
+
+    def at_most(self) -> int:
+        """The number of attributes, or more where layers have names in common."""
+        count = 0
+        at: Attrs | None = self
+        while at is not None:
+            count += len(at._own)
+            at = at._under
+        return count
+
+    def find(self, name: str) -> object:
+        """The attribute's value or thunk, None if there is no such attribute."""
+        at = self
+        while True:
+            value = at._own.get(name)
+            if value is not None:
+                return value
+            under = at._under
+            if under is None:
+                return None
+            at = under
 
     def get(self, name: str) -> object:
         """The attribute's forced value, None if there is no such attribute."""
-        items = self.items
-        value = items.get(name)
+        at = self
+        while True:
+            value = at._own.get(name)
+            if value is not None:
+                break
+            under = at._under
+            if under is None:
+                return None
+            at = under
         if isinstance(value, Thunk):
+            # Looked up before it is forced: forcing may make one dict of the layers.
+            own = at._own
             result = value.payload if value.code is None else value.run()
-            items[name] = result
+            own[name] = result
             return result
         return value
 
