@@ -1,23 +1,29 @@
-"""``tvix-eval``: evaluates Nix expressions, with the flags of ``nix-instantiate``."""
+"""``tvix-eval``: evaluates Nix expressions, with the flags of ``nix-instantiate``.
+
+What is imported here is imported even when the answer is known from before: next to nothing.
+"""
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evaluator.runtime.coerce import canonical
-from evaluator.runtime.errors import EvalError, Interrupted
+from evaluator.cache.answers import OFF_FLAG, Answer, Question
 
 if TYPE_CHECKING:
+    import argparse
+
     from evaluator.io.files import Files
+    from evaluator.io.reads import Reads
     from evaluator.session import Session
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="tvix-eval",
         description="Evaluates Nix expressions; prints the value on standard output as Nix does.",
@@ -46,13 +52,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print the value as JSON")
     parser.add_argument("--show-trace", action="store_true", help="print all steps that led to an error")
     parser.add_argument("--readonly-mode", action="store_true", help="accepted for compatibility; nothing is written")
+    parser.add_argument(OFF_FLAG, action="store_true", help="evaluate, even if the answer is known from before")
     parser.add_argument("--version", action="store_true", help="print the version")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; answers its exit code."""
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    question = Question.of(given)
+    known = None if question is None else question.recall()
+    if known is not None:
+        _print(known)
+        return _ended(0, argv is None)
+    arguments = _parser().parse_args(given)
     if arguments.version:
         from evaluator.version import describe
 
@@ -65,24 +78,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         nonlocal code
-        code = _evaluate(arguments)
+        code = _evaluate(arguments, question)
 
     evaluation_thread(work).join()
-    # Freeing millions of values one by one takes as long as making them: leave that to the kernel.
+    return _ended(code, argv is None)
+
+
+def _ended(code: int, at_once: bool) -> int:
+    """Ends the process, or answers the code for somebody else to end it."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if argv is None:
+    if at_once:
+        # Freeing millions of values one by one takes as long as making them: leave that to the kernel.
         os._exit(code)
     return code
 
 
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from evaluator.runtime.report import report
-
+def _print(answer: Answer) -> None:
+    for line in answer.said:
+        sys.stderr.write(line + "\n")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # bytes that are not UTF-8 go out as they came in
+    sys.stdout.write(answer.text + "\n")
+    sys.stdout.flush()
+
+
+def _evaluate(arguments: argparse.Namespace, question: Question | None) -> int:
+    from evaluator.io.reads import Reads
+    from evaluator.runtime.errors import EvalError, Interrupted
+    from evaluator.runtime.report import report
+
+    reads = None if question is None or arguments.parse or arguments.file == "-" else Reads()
     try:
-        sys.stdout.write((_tree(arguments) if arguments.parse else _answer(arguments)) + "\n")
+        text = _tree(arguments) if arguments.parse else _answer(arguments, reads)
+        _print(Answer(text, []))
+        if question is not None and reads is not None:
+            question.remember(reads, text)
     except EvalError as error:
         sys.stderr.write(report(error, arguments.show_trace) + "\n")
         return 1
@@ -122,7 +153,7 @@ def _tree(arguments: argparse.Namespace) -> str:
     return show(parsed.source, directory, os.path.expanduser("~"))
 
 
-def _answer(arguments: argparse.Namespace) -> str:
+def _answer(arguments: argparse.Namespace, reads: Reads | None) -> str:
     from evaluator.builtins.control import deep_force
     from evaluator.builtins.json import to_json
     from evaluator.entry import apply_arguments, select_path
@@ -130,7 +161,7 @@ def _answer(arguments: argparse.Namespace) -> str:
     from evaluator.runtime.printer import show
     from evaluator.runtime.values import Attrs
 
-    session = _session(arguments, Files())
+    session = _session(arguments, Files(reads))
     here = os.getcwd()
     expression = _expression(arguments)
     if expression is not None:
@@ -170,6 +201,8 @@ def _session(arguments: argparse.Namespace, files: Files) -> Session:
 
 def _file(session: Session, given: str | None, here: str) -> str:
     """The path to import for a FILE argument, which may be ``<name>`` as well."""
+    from evaluator.runtime.coerce import canonical
+
     text = given or "./default.nix"
     if text.startswith("<") and text.endswith(">"):
         return session.find_file(text[1:-1])

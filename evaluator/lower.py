@@ -49,6 +49,7 @@ from evaluator.code.variables import (
     Alias,
     Constant,
     CurrentPosition,
+    Delayed,
     Hole,
     Local,
     Local0,
@@ -59,7 +60,7 @@ from evaluator.code.variables import (
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
-from evaluator.runtime.values import Code, Env, PathValue
+from evaluator.runtime.values import Code, Env, PathValue, Thunk
 from evaluator.syntax import strings, tree
 
 if TYPE_CHECKING:
@@ -282,6 +283,8 @@ class Lowering:
             depth += 1
             at = at.parent
         value = self.session.globals.get(name)
+        if isinstance(value, Thunk):
+            return Delayed(value)
         if value is not None:
             return Constant(value)
         if withs:

@@ -173,7 +173,7 @@ class Session:
 
     def home(self) -> str:
         """The user's home directory, for ``~/`` paths."""
-        return os.path.expanduser("~")
+        return self.files.home()
 
     def find_file(self, name: str) -> str:
         """The path that ``<name>`` means. Raises EvalError (catchable, as in Nix) when the search path lacks it."""

@@ -87,6 +87,9 @@ def deep_seq(session: Session, first: object, second: object) -> object:
 
 def say(session: Session, text: str) -> None:
     lines = session.trace_output
+    reads = session.files.reads
+    if reads is not None:
+        reads.say(text)
     if lines is None:
         sys.stderr.write(text + "\n")
     elif len(lines) < 1000:
@@ -150,7 +153,8 @@ def find_file(session: Session, entries: object, name: object) -> object:
 
 
 def get_env(session: Session, name: object) -> object:
-    return os.environ.get(as_string_no_context(name), "")
+    value = session.files.environment(as_string_no_context(name))
+    return "" if value is None else value
 
 
 def type_of_value(session: Session, value: object) -> object:

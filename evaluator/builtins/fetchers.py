@@ -25,7 +25,7 @@ from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk, force
 from evaluator.session import Session
-from store import nar, store_path
+from store import store_path
 from store.hashes import Hash, HashError, parse_allow_empty
 
 _NOT_HERE: Final = "evaluation does not download"
@@ -294,12 +294,15 @@ def _local_tree(session: Session, items: dict[str, object]) -> object:
     path = canonical(_text(items, "path")) if _text(items, "path").startswith("/") else ""
     if not path:
         raise EvalError(f"cannot fetch input 'path:{_text(items, 'path')}' because it uses a relative path")
-    if not os.path.lexists(path):
+    files = session.files
+    if not files.exists(path):
         raise EvalError(f"getting status of '{path}': No such file or directory")
-    digest = nar.nar_sha256(path)
+    digest = files.nar_sha256(path)
     stored = store_path.source_path("source", digest.hex())
     modified = items.get("lastModified")
-    seconds = modified if isinstance(modified, int) else int(_newest(path))
+    seconds = modified if isinstance(modified, int) else int(_newest(files.origin(path)))
+    if files.reads is not None and not isinstance(modified, int):
+        files.reads.refuse("it depends on time stamps of files")
     result: dict[str, object] = {
         "lastModified": seconds,
         "lastModifiedDate": _date(seconds),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, final
 
 from evaluator.builtins import (
     attrs,
@@ -23,7 +23,7 @@ from evaluator.builtins import (
 )
 from evaluator.builtins.derivation_expression import DERIVATION
 from evaluator.builtins.table import Builtin
-from evaluator.runtime.values import NULL, Attrs, Primop
+from evaluator.runtime.values import NULL, Attrs, Code, Primop, Thunk
 from evaluator.session import LANGUAGE_VERSION, NIX_VERSION, Session
 from store.store_path import STORE_DIR
 
@@ -70,6 +70,21 @@ FAMILIES: Final[list[list[Builtin]]] = [
 ]
 
 
+@final
+class CurrentTime(Code):
+    """``currentTime``: the same all through a session; a thunk, so that it is known who wants it."""
+
+    def __init__(self, session: Session, seconds: int) -> None:
+        self.session: Final = session
+        self.seconds: Final = seconds
+
+    def resume(self, payload: object, extra: object) -> object:
+        reads = self.session.files.reads
+        if reads is not None:
+            reads.refuse("it depends on the time")
+        return self.seconds
+
+
 def install(session: Session) -> None:
     """Fills the session's globals and its ``builtins`` set."""
     items: dict[str, object] = {}
@@ -86,7 +101,7 @@ def install(session: Session) -> None:
     items["langVersion"] = LANGUAGE_VERSION
     items["storeDir"] = STORE_DIR
     items["currentSystem"] = session.system
-    items["currentTime"] = int(time.time())
+    items["currentTime"] = Thunk(CurrentTime(session, int(time.time())), None)
     items["true"] = True
     items["false"] = False
     items["null"] = NULL

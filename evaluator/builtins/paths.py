@@ -24,7 +24,6 @@ from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs, ContextString, PathValue, force
 from evaluator.session import Session
 from store import hashes, store_path
-from store.nar import nar_sha256
 
 
 def readable(session: Session, value: object) -> str:
@@ -109,7 +108,7 @@ def path_in_store(session: Session, value: object) -> object:
         raise EvalError(f"string '{text}' doesn't represent an absolute path")
     path = canonical(text)
     if not store_path.is_store_path(path):
-        path = os.path.realpath(path)
+        path = session.files.resolved(path)
     try:
         whole, _ = store_path.split(path)
     except ValueError as error:
@@ -156,7 +155,7 @@ def added(session: Session, path: str, name: str, function: object, recursive: b
         else:
             shown = path if disk == files.origin(path) else disk
             keep = _Keep(function, disk, shown, files.copy(path))
-            stored = store_path.source_path(name, nar_sha256(disk, keep.asked).hex())
+            stored = store_path.source_path(name, files.sieved_sha256(disk, keep.asked).hex())
             left_out = keep.left_out
         if wanted is not None and stored != store_path.fixed_output_path(name, recursive, wanted):
             raise EvalError(f"store path mismatch in (possibly filtered) path added from '{path}'")

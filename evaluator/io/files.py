@@ -7,11 +7,30 @@ import os
 import stat
 from typing import Final, final
 
+from evaluator.cache.observation import (
+    CONTENT,
+    DIRECTORY,
+    ENVIRON,
+    EXISTS,
+    KIND,
+    LINK,
+    NAMES,
+    REAL,
+    SIEVED,
+    SOURCE,
+    TREE,
+    Sieve,
+    content_value,
+    environ_value,
+    names_value,
+    scan,
+)
+from evaluator.io.reads import Reads
 from evaluator.runtime.errors import EvalError, SyntaxFault
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.syntax import tree
 from evaluator.syntax.parser import parse
-from store.nar import NarWriter, nar_sha256
+from store.nar import Filter, NarWriter, nar_sha256
 from store.store_path import STORE_DIR
 
 
@@ -49,9 +68,13 @@ class Files:
 
     Store objects that evaluation makes (copied sources, ``toFile``, derivations) are written nowhere, but they
     can be read here: a path below such an object leads to where it was copied from.
+
+    Whatever comes from the disk or the environment is noted in ``reads``, if there is one: then there must be no
+    unsaved documents.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reads: Reads | None = None) -> None:
+        self.reads: Final = reads
         self._parsed: Final[dict[str, ParsedFile]] = {}
         self._saved: Final[dict[str, ParsedFile]] = {}
         self._documents: Final[dict[str, str]] = {}
@@ -117,24 +140,34 @@ class Files:
         text = self._texts.get(path)
         if text is not None:
             return text
+        return self._disk_bytes(path, disk, CONTENT)
+
+    def _disk_bytes(self, path: str, disk: str, noted: str) -> bytes:
         try:
             # os.read is a third of the price of open(): nixpkgs is thousands of small files.
             descriptor = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise EvalError(f"opening file '{path}': {error.strerror}") from None
+            raise self._failure(f"opening file '{path}': {error.strerror}") from None
         try:
-            size = os.fstat(descriptor).st_size
+            status = os.fstat(descriptor)
+            size = status.st_size
             data = os.read(descriptor, size + 1)
             if len(data) > size or (size == 0 and not data):
                 more = [data]
                 while chunk := os.read(descriptor, 1 << 20):
                     more.append(chunk)
                 data = b"".join(more)
-            return data
         except OSError as error:
-            raise EvalError(f"reading file '{path}': {error.strerror}") from None
+            raise self._failure(f"reading file '{path}': {error.strerror}") from None
         finally:
             os.close(descriptor)
+        reads = self.reads
+        if reads is not None:
+            if stat.S_ISREG(status.st_mode):
+                reads.note(noted, disk, content_value(data))
+            else:
+                reads.refuse(f"'{path}' is no regular file")
+        return data
 
     def read_text(self, path: str) -> str:
         """The content of a file as a Nix string (UTF-8, surrogateescape)."""
@@ -154,10 +187,16 @@ class Files:
         if document is not None:
             parsed = ParsedFile(SourceFile(path, document), parse(document), _UNSAVED)
         else:
-            text = self.read_text(path)
+            text = self._source(path)
             parsed = ParsedFile(SourceFile(path, text), parse(text), self._stamp(path))
         self._parsed[path] = parsed
         return parsed
+
+    def _source(self, path: str) -> str:
+        """The text of a file that :meth:`expression_file` answered: one that is no symbolic link."""
+        if self.reads is None or path in self._texts:
+            return self.read_text(path)
+        return self._disk_bytes(path, self.origin(path), SOURCE).decode("utf-8", "surrogateescape")
 
     def parse_saved(self, path: str) -> ParsedFile:
         """The tree of a file as it is on disk, an open document or not; of a document that is on no disk its own."""
@@ -189,38 +228,42 @@ class Files:
         if disk in self._documents or path in self._texts:
             return "regular"
         try:
-            mode = os.lstat(disk).st_mode
+            kind = _kind(os.lstat(disk).st_mode)
         except OSError:
-            return ""
-        return _kind(mode)
+            kind = ""
+        if self.reads is not None:
+            self.reads.note(KIND, disk, kind)
+        return kind
 
     def exists(self, path: str) -> bool:
         """Whether something is there (a dangling symbolic link counts, as in Nix)."""
         disk = self.origin(path)
-        return disk in self._documents or os.path.lexists(disk) or path in self._texts
+        if disk in self._documents or path in self._texts:
+            return True
+        found = os.path.lexists(disk)
+        if self.reads is not None:
+            self.reads.note(EXISTS, disk, "1" if found else "0")
+        return found
 
     def is_directory(self, path: str) -> bool:
         """Whether a directory is there, symbolic links followed."""
         disk = self.origin(path)
-        return disk not in self._documents and os.path.isdir(disk)
+        if disk in self._documents:
+            return False
+        found = os.path.isdir(disk)
+        if self.reads is not None:
+            self.reads.note(DIRECTORY, disk, "1" if found else "0")
+        return found
 
     def list_directory(self, path: str) -> dict[str, str]:
         """The entries of a directory with their kinds. Raises EvalError when it cannot be read."""
-        entries: dict[str, str] = {}
         disk = self.origin(path)
         try:
-            with os.scandir(disk) as found:
-                for entry in found:
-                    if entry.is_symlink():
-                        entries[entry.name] = "symlink"
-                    elif entry.is_dir(follow_symlinks=False):
-                        entries[entry.name] = "directory"
-                    elif entry.is_file(follow_symlinks=False):
-                        entries[entry.name] = "regular"
-                    else:
-                        entries[entry.name] = "unknown"
+            entries = scan(disk)
         except OSError as error:
-            raise EvalError(f"reading directory '{path}': {error.strerror}") from None
+            raise self._failure(f"reading directory '{path}': {error.strerror}") from None
+        if self.reads is not None:
+            self.reads.note(NAMES, disk, names_value(entries))
         for document in self._documents:
             directory, _, name = document.rpartition("/")
             if (directory or "/") == disk and name not in entries:
@@ -234,7 +277,25 @@ class Files:
     def resolved(self, path: str) -> str:
         """The path with all symbolic links followed (of a copied store object: its origin)."""
         disk = self.origin(path)
-        return disk if disk in self._documents else os.path.realpath(disk)
+        if disk in self._documents:
+            return disk
+        found = os.path.realpath(disk)
+        if self.reads is not None:
+            self.reads.note(REAL, disk, found)
+        return found
+
+    def environment(self, name: str) -> str | None:
+        """The value of an environment variable, None if it is not set."""
+        value = os.environ.get(name)
+        if self.reads is not None:
+            self.reads.note(ENVIRON, name, environ_value(value))
+        return value
+
+    def home(self) -> str:
+        """The user's home directory."""
+        if not self.environment("HOME") and self.reads is not None:
+            self.reads.refuse("the home directory stands in the list of users only")
+        return os.path.expanduser("~")
 
     def nar_sha256(self, path: str) -> bytes:
         """The SHA-256 of the archive of a file or tree. Raises OSError, NarError.
@@ -245,12 +306,33 @@ class Files:
         document = self._documents.get(disk)
         content = self._texts.get(path) if document is None else document.encode("utf-8", "surrogateescape")
         if content is None:
-            return nar_sha256(disk)
+            if self.reads is None:
+                return nar_sha256(disk)
+            try:
+                found = nar_sha256(disk)
+            except (OSError, ValueError) as error:
+                self.reads.refuse(str(error))
+                raise
+            self.reads.note(TREE, disk, found.hex())
+            return found
         hasher = hashlib.sha256()
         writer = NarWriter(hasher.update)
         writer.regular(content)
         writer.finish()
         return hasher.digest()
+
+    def sieved_sha256(self, disk: str, keep: Filter) -> bytes:
+        """The SHA-256 of the archive of the tree at ``disk`` (on disk indeed) without what ``keep`` refuses.
+
+        Raises OSError, NarError, and what ``keep`` raises.
+        """
+        reads = self.reads
+        if reads is None:
+            return nar_sha256(disk, keep)
+        sieve = Sieve(disk, keep)
+        found = nar_sha256(disk, sieve.asked)
+        reads.note(SIEVED, f"{disk}//{sieve.answers()}", "//".join([found.hex(), *sieve.left_out]))
+        return found
 
     def expression_file(self, path: str) -> str:
         """The file that ``import path`` reads: symbolic links followed, ``default.nix`` of a directory.
@@ -267,18 +349,29 @@ class Files:
                 unsaved = path + "/default.nix"
                 if disk + "/default.nix" in self._documents:
                     return unsaved
-                raise EvalError(f"getting status of '{path}': {error.strerror}") from None
+                raise self._failure(f"getting status of '{path}': {error.strerror}") from None
             if stat.S_ISLNK(mode):
-                path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(disk)))
+                target = os.readlink(disk)
+                if self.reads is not None:
+                    self.reads.note(LINK, disk, target)
+                path = os.path.normpath(os.path.join(os.path.dirname(path), target))
                 continue
             if stat.S_ISDIR(mode):
+                if self.reads is not None:
+                    self.reads.note(KIND, disk, "directory")
                 inside = path.rstrip("/") + "/default.nix"
                 if not self.exists(inside):
-                    raise EvalError(f"there is no default.nix in the directory '{path}'")
+                    raise self._failure(f"there is no default.nix in the directory '{path}'")
                 path = inside
                 continue
             return path
-        raise EvalError(f"too many symbolic links at '{path}'")
+        raise self._failure(f"too many symbolic links at '{path}'")
+
+    def _failure(self, message: str) -> EvalError:
+        """An error that nothing was noted for: whoever carries on after it has no answer to be used again."""
+        if self.reads is not None:
+            self.reads.refuse(message)
+        return EvalError(message)
 
 
 def unreadable(error: OSError, path: str) -> EvalError:
