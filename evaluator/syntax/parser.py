@@ -256,12 +256,13 @@ class Parser(PieceReader):
     def parse_apply(self) -> Expr:
         """A function and its arguments."""
         function = self.parse_select()
-        if STARTS_SIMPLE[self.kind] == 0 and not self.recover:
+        if STARTS_SIMPLE[self.kind] == 0 and self.kind != LET and not self.recover:
             return function
         outer = self.depth
         while True:
-            if STARTS_SIMPLE[self.kind] == 0 and not (self.recover and self.unparenthesised()):
-                break
+            if STARTS_SIMPLE[self.kind] == 0 and not (self.kind == LET and self.kinds[self.i + 1] == LBRACE):
+                if not (self.recover and self.unparenthesised()):
+                    break
             argument = self.parse_select()
             function = Apply(function.start, argument.end, function, argument)
             self.depth += 1

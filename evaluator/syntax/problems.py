@@ -144,7 +144,7 @@ def _table() -> dict[str, Code]:
         Code("missing-comma", ERROR, "Two formal arguments stand without a comma between them."),
         Code("missing-name", ERROR, "An attribute name is missing."),
         Code("needs-parentheses", ERROR, "This expression can stand here only in parentheses."),
-        Code("non-associative", ERROR, "Comparisons and `?` cannot be chained without parentheses."),
+        Code("non-associative", ERROR, "Comparisons cannot be chained without parentheses."),
         Code("mixed-pipes", ERROR, "`|>` and `<|` cannot be mixed without parentheses."),
         Code("trailing-slash", ERROR, "A path cannot end in a slash."),
         Code("integer-too-large", ERROR, "An integer literal does not fit in 64 bits."),
