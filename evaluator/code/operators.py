@@ -276,10 +276,7 @@ def checked(result: int, place: Place | None, doing: str, left: int, right: int 
 
 def arithmetic(op: str, left: object, right: object, place: Place | None) -> object:
     """``add``, ``sub``, ``mul``, ``div`` of two forced numbers."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        wrong = left if isinstance(left, bool) else right
-        raise TypeFault(f"value is {type_name(wrong)} while an integer was expected", place)
-    if isinstance(left, int) and isinstance(right, int):
+    if isinstance(left, int) and isinstance(right, int) and not isinstance(left, bool) and not isinstance(right, bool):
         if op == "add":
             return checked(left + right, place, op, left, right)
         if op == "sub":
@@ -290,21 +287,25 @@ def arithmetic(op: str, left: object, right: object, place: Place | None) -> obj
             raise EvalError("division by zero", place)
         quotient = abs(left) // abs(right)
         return checked(quotient if (left < 0) == (right < 0) else -quotient, place, op, left, right)
-    if not isinstance(left, (int, float)):
-        raise TypeFault(f"value is {type_name(left)} while an integer was expected", place)
-    if not isinstance(right, (int, float)):
-        raise TypeFault(f"value is {type_name(right)} while an integer was expected", place)
-    a = float(left)
-    b = float(right)
+    if op == "div" and number(right, "a float", place) == 0.0:
+        raise EvalError("division by zero", place)
+    wanted = "a float" if isinstance(left, float) or isinstance(right, float) else "an integer"
+    a = number(left, wanted, place)
+    b = number(right, wanted, place)
     if op == "add":
         return a + b
     if op == "sub":
         return a - b
     if op == "mul":
         return a * b
-    if b == 0.0:
-        raise EvalError("division by zero", place)
     return a / b
+
+
+def number(value: object, wanted: str, place: Place | None) -> float:
+    """A forced number as a float; the error says what was ``wanted``."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    raise TypeFault(f"value is {type_name(value)} while {wanted} was expected", place)
 
 
 @final
