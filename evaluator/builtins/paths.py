@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call2
+from evaluator.io.files import Copy, unreadable
 from evaluator.runtime.coerce import (
     as_attrs,
     as_bool,
@@ -19,7 +19,6 @@ from evaluator.runtime.coerce import (
     context_of,
     make_string,
 )
-from evaluator.io.files import Copy, unreadable
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs, ContextString, PathValue, force
 from evaluator.session import Session
@@ -259,7 +258,8 @@ TABLE: Final[list[Builtin]] = [
         1,
         True,
         read_dir,
-        'readDir *path*\n\nThe entries of a directory: `{ NAME = "regular" | "directory" | "symlink" | "unknown"; … }`.',
+        'readDir *path*\n\nThe entries of a directory: `{ NAME = KIND; … }`, KIND being `"regular"`, `"directory"`, '
+        '`"symlink"` or `"unknown"`.',
     ),
     Builtin(
         "readFileType",
