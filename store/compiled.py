@@ -15,7 +15,10 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, SourceFileLoader
-from typing import Final
+
+TYPE_CHECKING = False  # importing typing takes longer than all that is done here
+if TYPE_CHECKING:
+    from typing import Final
 
 COMPILED: Final = "compiled"
 PLAIN: Final = "plain Python"

@@ -7,5 +7,5 @@
 * :mod:`evaluator.cache.answers`      the above put together, for the command line
 
 An answer that is found must come faster than the evaluator can be loaded: nothing here imports the evaluator, and
-only what is needed of the standard library.
+of the standard library only what is needed (``typing`` alone takes as long as asking 220 files whether they changed).
 """

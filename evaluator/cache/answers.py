@@ -14,27 +14,30 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
 
 from evaluator.cache.observation import pack, unpack
 from evaluator.cache.request import program_identity, request_key
 from evaluator.cache.unchanged import unchanged
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Final, Protocol
+
+    class Noted(Protocol):
+        """What an evaluation noted (:class:`evaluator.io.reads.Reads`)."""
+
+        @property
+        def found(self) -> Mapping[str, str]: ...
+        @property
+        def said(self) -> Sequence[str]: ...
+        @property
+        def obstacle(self) -> str: ...
+
+
 OFF_FLAG: Final = "--no-eval-cache"
 VARIABLE: Final = "TVIX_EVAL_CACHE"
 _FILE: Final = "answers.sqlite3"
-
-
-class Noted(Protocol):
-    """What an evaluation noted (:class:`evaluator.io.reads.Reads`)."""
-
-    @property
-    def found(self) -> Mapping[str, str]: ...
-    @property
-    def said(self) -> Sequence[str]: ...
-    @property
-    def obstacle(self) -> str: ...
 
 
 class Answer:

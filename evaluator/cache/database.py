@@ -8,12 +8,19 @@ it nothing waits for the disk either.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
-from contextlib import suppress
-from typing import Final
 
 from evaluator.cache.observation import blake2b
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from typing import Final
+else:
+    try:  # the module behind sqlite3, which adds conversions of dates and takes twice the time to load
+        import _sqlite3 as sqlite3
+    except ImportError:
+        import sqlite3
 
 LIMIT_BYTES: Final = 256 << 20
 """How much the answers may take before those that were used longest ago go."""
@@ -101,9 +108,11 @@ class Database:
             return None
 
     def _use(self, connection: sqlite3.Connection, key: bytes, now: int) -> None:
-        with suppress(sqlite3.Error):  # somebody is writing: this use goes unnoticed
+        try:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("UPDATE answers SET used = ? WHERE key = ?", (now, key))
+        except sqlite3.Error:
+            return  # somebody is writing: this use goes unnoticed
 
     def keep(self, key: bytes, row: Row) -> None:
         """Keeps an answer, in place of an older one to the same request."""
@@ -153,8 +162,10 @@ class Database:
     def _remove(self) -> None:
         # SQLite throws away a log that stands beside an empty or new database: the database goes first.
         for suffix in ("", "-wal", "-shm"):
-            with suppress(OSError):
+            try:
                 os.unlink(self._path + suffix)
+            except OSError:
+                continue
 
 
 def _statements(script: str) -> list[str]:

@@ -14,6 +14,7 @@ REAL       path           the path with all symbolic links followed
 NAMES      path           digest of the directory's names and their kinds
 SOURCE     path           size and digest of a regular file that is not reached through a link of that name
 CONTENT    path           size and digest of a regular file, symbolic links followed
+FILE       path           ``x`` for an executable, else ``-``; size and digest of a regular file that is no link
 TREE       path           SHA-256 of the archive (NAR) of what is there
 SIEVED     path//digest   SHA-256 of the archive without what a filter left out, ``//``, the paths that it left
                           out (below the path, joined with ``//``); the digest is of all that the filter was asked
@@ -27,8 +28,11 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Mapping
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Final
 
 try:  # the module behind hashlib.blake2b: hashlib itself would load all of OpenSSL
     from _blake2 import blake2b as blake2b
@@ -44,13 +48,15 @@ REAL: Final = "r"
 NAMES: Final = "n"
 SOURCE: Final = "s"
 CONTENT: Final = "c"
+FILE: Final = "p"
 TREE: Final = "t"
 SIEVED: Final = "f"
 
 #: What is cheap to look at first.
-ORDER: Final = ENVIRON + EXISTS + DIRECTORY + KIND + LINK + REAL + NAMES + SOURCE + CONTENT + TREE + SIEVED
+ORDER: Final = ENVIRON + EXISTS + DIRECTORY + KIND + LINK + REAL + NAMES + SOURCE + CONTENT + FILE + TREE + SIEVED
 
 _DIGEST_BYTES: Final = 20
+_MARKS: Final = {"regular": "/-", "directory": "/d", "symlink": "/l", "unknown": "/?"}
 
 
 def digest(data: bytes) -> str:
@@ -70,7 +76,7 @@ def environ_value(value: str | None) -> str:
 
 def names_value(entries: Mapping[str, str]) -> str:
     """The value of a NAMES observation: ``entries`` are names with their kinds."""
-    lines = [f"{name}/{kind}" for name, kind in entries.items()]
+    lines = [name + _MARKS[kind] for name, kind in entries.items()]
     lines.sort()
     return digest("\0".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -80,10 +86,10 @@ def scan(path: str) -> dict[str, str]:
     entries: dict[str, str] = {}
     with os.scandir(path) as found:
         for entry in found:
-            if entry.is_file(follow_symlinks=False):
-                entries[entry.name] = "regular"
-            elif entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False):
                 entries[entry.name] = "directory"
+            elif entry.is_file(follow_symlinks=False):
+                entries[entry.name] = "regular"
             elif entry.is_symlink():
                 entries[entry.name] = "symlink"
             else:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import Final
 
 from evaluator.cache.observation import blake2b
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Final
 
 _FORMAT: Final = "1"
 """Of the keys and of what is stored under them; a new one makes all old answers unreachable."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from typing import Final
 
 from evaluator.cache.observation import (
     CONTENT,
     DIRECTORY,
     ENVIRON,
     EXISTS,
+    FILE,
     KIND,
     LINK,
     NAMES,
@@ -25,6 +24,11 @@ from evaluator.cache.observation import (
     names_value,
     scan,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
 
 # A pipe that took the file's place must neither block nor lose what is in it.
 _FOLLOW: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -43,6 +47,7 @@ def unchanged(observations: list[str]) -> bool:
         NAMES: _names,
         SOURCE: _source,
         CONTENT: _content,
+        FILE: _file,
         TREE: _tree,
         SIEVED: _sieved,
     }
@@ -103,6 +108,12 @@ def _source(path: str, value: str) -> bool:
 
 def _content(path: str, value: str) -> bool:
     return _same_file(os.open(path, _FOLLOW), value)
+
+
+def _file(path: str, value: str) -> bool:
+    descriptor = os.open(path, _SELF)
+    executable = os.fstat(descriptor).st_mode & stat.S_IXUSR != 0
+    return _same_file(descriptor, value[1:]) and executable == value.startswith("x")
 
 
 def _same_file(descriptor: int, value: str) -> bool:
