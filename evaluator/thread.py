@@ -15,13 +15,12 @@ STACK_BYTES: Final = 1 << 30
 
 
 def stop_collector() -> None:
-    """Switches the cycle collector off, for a process that evaluates once and ends: what it makes, it keeps."""
+    """Switches the cycle collector off.
+
+    A process that evaluates once and ends keeps what it makes; one that lives long collects when it is idle. Under
+    any thresholds the collector doubles the time of a NixOS system and frees a fifteenth of its memory.
+    """
     gc.disable()
-
-
-def tune_collector() -> None:
-    """Sets thresholds for a process that lives long: young garbage is looked for rarely, old garbage when idle."""
-    gc.set_threshold(1_000_000, 50, 1000)
 
 
 def evaluation_thread(work: Callable[[], None], name: str = "evaluation") -> threading.Thread:

@@ -38,7 +38,7 @@ from evaluator.service.protocol import (
     read_frame,
     write_frame,
 )
-from evaluator.thread import evaluation_thread, tune_collector
+from evaluator.thread import evaluation_thread, stop_collector
 
 _BACKGROUND_SECONDS: Final = 60.0
 
@@ -75,7 +75,7 @@ class Worker:
         """Serves until the source ends."""
         os.environ.update(PERMISSIVE)
         threading.excepthook = _end_process
-        tune_collector()
+        stop_collector()
         thread = evaluation_thread(self._evaluate)
         self._read()
         thread.join()
@@ -156,6 +156,7 @@ class Worker:
             self._in_background = False
         self._background.popleft()
         if not self._background:
+            gc.collect()  # a generation of the workspace may have gone; the package set is frozen and costs nothing
             self._send(Status("idle"))
 
     def _configure(self, message: Configure) -> None:
