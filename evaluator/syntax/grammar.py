@@ -116,7 +116,11 @@ class LarkLexer(Terminals):
 
 
 class Grammar:
-    """The grammar, loaded. ``spelling`` says how the terminals are written whose text does not vary."""
+    """The grammar, loaded.
+
+    ``order`` lists its terminals; ``spelling`` says how those are written whose text does not vary, and ``named`` how
+    what is written so is called.
+    """
 
     def __init__(self) -> None:
         text = _FILE.read_text(encoding="utf-8")
@@ -129,6 +133,8 @@ class Grammar:
             for terminal in self._lark.terminals
             if terminal.pattern.type == "str"
         }
+        self.named: Final = {text: name for name, text in self.spelling.items()}
+        self.order: Final = [*(terminal.name for terminal in self._lark.terminals), END]
 
     def accepts(self, text: str) -> bool:
         """Whether a text has the form of Nix (names defined twice and the like are not looked at)."""
