@@ -66,7 +66,7 @@ def is_attrs(session: Session, value: object) -> object:
 
 def masked(positions: Positions | None, items: dict[str, object]) -> Positions | None:
     """``positions`` seen through a set that has only some of the names."""
-    return None if positions is None else MergedPositions(None, positions, items)
+    return None if positions is None else MergedPositions(None, positions, Attrs(items, None))
 
 
 def remove_attrs(session: Session, value: object, names: object) -> object:
@@ -124,8 +124,8 @@ def intersect_attrs(session: Session, left: object, right: object) -> object:
 def map_attrs(session: Session, function: object, value: object) -> object:
     attrs = as_attrs(value)
     code = CallOnBoth(function)
-    result = attrs.items.copy()
-    for name, found in attrs.items.items():
+    result = attrs.copied()
+    for name, found in result.items():
         result[name] = Thunk(code, name, found)
     return Attrs(result, attrs.positions)
 

@@ -11,9 +11,9 @@ from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
 from evaluator.runtime.suggest import similar
-from evaluator.runtime.values import EMPTY_ATTRS, NULL, Attrs, Code, ContextString, Env, Thunk, force
+from evaluator.runtime.values import EMPTY_ATTRS, NULL, Attrs, Code, ContextString, Env, Shape, Thunk, force
 
-_NO_SLOT: Final = 0
+_LARGEST_SHAPE: Final = 12
 
 
 @final
@@ -100,17 +100,19 @@ class SetCode(Code):
         self.clauses: Final = clauses
         self.dynamic: Final = dynamic
         self.positions: Final = positions
-        self.simple: Final = not clauses and not dynamic
+        # A small literal makes its sets in the form of a list; a large one is more likely to be looked at as a whole.
+        self.shape: Final = Shape(names) if not clauses and not dynamic and len(names) <= _LARGEST_SHAPE else None
 
     def eval(self, env: Env) -> object:
-        items: dict[str, object] = {}
         values = self.values
+        shape = self.shape
+        if shape is not None:
+            return Attrs.shaped(shape, [value.thunk(env) for value in values], self.positions)
+        items: dict[str, object] = {}
         index: i64 = 0
         for name in self.names:
             items[name] = values[index].thunk(env)
             index += 1
-        if self.simple:
-            return Attrs(items, self.positions)
         for clause in self.clauses:
             shared: Env = [None, clause.source.thunk(env)]
             takers = clause.takers

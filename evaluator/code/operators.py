@@ -220,22 +220,18 @@ _MOST_LAYERS: Final = 6
 
 def update(left: Attrs, right: Attrs) -> Attrs:
     """``left // right`` of sets."""
-    over = right.items
-    if not over:
+    over = right.at_most()
+    if over == 0:
         return left
-    if left.layers == 0:
-        under = left.items
-        if not under:
-            return right
-        small = len(under) + len(over) < _LAYERED_FROM
-    else:
-        small = False
-    positions = MergedPositions(left.positions, right.positions, over)
-    if small or left.layers >= _MOST_LAYERS:
-        items = left.items.copy()
-        items.update(over)
+    under = left.at_most()
+    if under == 0:
+        return right
+    positions = MergedPositions(left.positions, right.positions, right)
+    if under + over < _LAYERED_FROM or left.layers() >= _MOST_LAYERS:
+        items = left.copied()
+        items.update(right.items)
         return Attrs(items, positions)
-    return Attrs(over, positions, left)
+    return Attrs(right.items, positions, left)
 
 
 @final

@@ -89,10 +89,17 @@ class LiteralPositions(Positions):
         return Place(self.file, start, start + len(name) + (2 if quoted else 0))
 
 
+class Names:
+    """What can tell whether it has an attribute."""
+
+    def has(self, name: str) -> bool:
+        raise NotImplementedError
+
+
 class MergedPositions(Positions):
     """``left // right``, worked out only when somebody asks."""
 
-    def __init__(self, left: Positions | None, right: Positions | None, right_names: dict[str, object]) -> None:
+    def __init__(self, left: Positions | None, right: Positions | None, right_names: Names) -> None:
         self.left: Final = left
         self.right: Final = right
         self.right_names: Final = right_names
@@ -101,7 +108,7 @@ class MergedPositions(Positions):
         # A loop down the left spine: overlays make these chains long.
         at: Positions | None = self
         while isinstance(at, MergedPositions):
-            if name in at.right_names:
+            if at.right_names.has(name):
                 return None if at.right is None else at.right.find(name)
             at = at.left
         return None if at is None else at.find(name)

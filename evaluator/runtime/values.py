@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, final
 from mypy_extensions import i64
 
 from evaluator.runtime.errors import EvalError, InfiniteRecursion, StackOverflow
-from evaluator.runtime.source import Place, Positions
+from evaluator.runtime.source import Names, Place, Positions
 
 if TYPE_CHECKING:
     from evaluator.session import Session
@@ -188,61 +188,117 @@ class PathValue:
 
 
 @final
-class Attrs:
-    """An attribute set: a dict, or (after ``under // over`` of large sets) a dict laid over another set.
+class Shape:
+    """The names of a set literal and their places in the list of values of each set that it makes."""
 
-    Layers save copying: nixpkgs merges sets of 25,000 attributes eighty times to evaluate one package.
-    :attr:`items` makes one dict of them when somebody wants to see all; :meth:`find` and :meth:`get` look through.
-    Dicts are shared between sets, and never changed but to put a forced value in its thunk's place.
+    def __init__(self, names: list[str]) -> None:
+        self.names: Final = names
+        slots: dict[str, int] = {}
+        for slot, name in enumerate(names):
+            slots[name] = slot
+        self.slots: Final = slots
+
+
+@final
+class Attrs(Names):
+    """An attribute set. Three forms, of which :attr:`items` makes the first when somebody wants to see all:
+
+    * a dict;
+    * the values of a literal in a list, the names being the literal's (half the memory of a small dict);
+    * after ``under // over`` of large sets one of these laid over another set: nixpkgs merges sets of 25,000 attributes
+      eighty times to evaluate one package.
+
+    :meth:`find` and :meth:`get` look through all of them. Dicts and lists of values are shared between sets, and never
+    changed but to put a forced value in its thunk's place.
     """
 
     def __init__(self, items: dict[str, object], positions: Positions | None, under: Attrs | None = None) -> None:
-        self._own = items
-        self._under = under
-        self.layers: Final[i64] = 0 if under is None else under.layers + 1
+        self._own: dict[str, object] | None = items
+        self._values: list[object] | None = None
+        self._shape: Shape | None = None
+        self._under: Attrs | None = under
         self.positions: Final = positions
+
+    @staticmethod
+    def shaped(shape: Shape, values: list[object], positions: Positions | None) -> Attrs:
+        """The set of a literal, its values in the order of the shape's names."""
+        attrs = Attrs(NO_ITEMS, positions)
+        attrs._own = None
+        attrs._values = values
+        attrs._shape = shape
+        return attrs
 
     @property
     def items(self) -> dict[str, object]:
         """All attributes, values or thunks."""
-        if self._under is not None:
-            self._flatten()
-        return self._own
+        own = self._own
+        if own is None or self._under is not None:
+            own = self.copied()
+            self._own = own
+            self._values = None
+            self._shape = None
+            self._under = None
+        return own
 
-    def _flatten(self) -> None:
-        stack: list[dict[str, object]] = []
-        at = self
-        while True:
-            under = at._under
-            if under is None:
-                break
-            stack.append(at._own)
-            at = under
-        result = at._own
-        if len(stack) == 1 and len(stack[0]) > len(result):
-            # Copying a dict clones its table, inserting hashes anew: the larger one is the one to copy.
-            over = stack[0].copy()
-            for name, value in result.items():
-                if name not in over:
-                    over[name] = value
-            result = over
-        else:
-            result = result.copy()
-            while stack:
-                result.update(stack.pop())
-        self._own = result
-        self._under = None
+    def copied(self) -> dict[str, object]:
+        """A new dict of all attributes."""
+        under = self._under
+        if under is None:
+            own = self._own
+            if own is not None:
+                return own.copy()
+            result: dict[str, object] = {}
+            self._pour(result)
+            return result
+        own = self._own
+        if own is not None and under._under is None:
+            below = under._own
+            if below is not None and len(own) > len(below):
+                # Copying a dict clones its table, inserting hashes anew: the larger one is the one to copy.
+                result = own.copy()
+                for name, value in below.items():
+                    if name not in result:
+                        result[name] = value
+                return result
+        result = under.copied()
+        self._pour(result)
+        return result
 
-    def upper(self) -> dict[str, object]:
-        """The names of the uppermost layer (all of a set without layers)."""
-        return self._own
+    def _pour(self, into: dict[str, object]) -> None:
+        """Puts the attributes of the uppermost layer into a dict."""
+        own = self._own
+        if own is not None:
+            into.update(own)
+            return
+        values = self._values
+        shape = self._shape
+        assert values is not None and shape is not None
+        slot: i64 = 0
+        for name in shape.names:
+            into[name] = values[slot]
+            slot += 1
 
     def at_most(self) -> int:
         """The number of attributes, or more where layers have names in common."""
         count = 0
         at: Attrs | None = self
         while at is not None:
-            count += len(at._own)
+            own = at._own
+            if own is not None:
+                count += len(own)
+            else:
+                values = at._values
+                assert values is not None
+                count += len(values)
+            at = at._under
+        return count
+
+    def layers(self) -> int:
+        """How many sets lie under this one."""
+        count = 0
+        at = self._under
+        while at is not None:
+            count += 1
             at = at._under
         return count
 
@@ -250,32 +306,56 @@ class Attrs:
         """The attribute's value or thunk, None if there is no such attribute."""
         at = self
         while True:
-            value = at._own.get(name)
-            if value is not None:
-                return value
+            own = at._own
+            if own is not None:
+                value = own.get(name)
+                if value is not None:
+                    return value
+            else:
+                shape = at._shape
+                values = at._values
+                assert shape is not None and values is not None
+                slot = shape.slots.get(name)
+                if slot is not None:
+                    return values[slot]
             under = at._under
             if under is None:
                 return None
             at = under
 
+    def has(self, name: str) -> bool:
+        return self.find(name) is not None
+
     def get(self, name: str) -> object:
         """The attribute's forced value, None if there is no such attribute."""
         at = self
         while True:
-            value = at._own.get(name)
-            if value is not None:
-                break
+            # The dict or list is looked up before a value is forced: forcing may change the form of the set.
+            own = at._own
+            if own is not None:
+                value = own.get(name)
+                if value is not None:
+                    if isinstance(value, Thunk):
+                        result = value.payload if value.code is None else value.run()
+                        own[name] = result
+                        return result
+                    return value
+            else:
+                shape = at._shape
+                values = at._values
+                assert shape is not None and values is not None
+                slot = shape.slots.get(name)
+                if slot is not None:
+                    value = values[slot]
+                    if isinstance(value, Thunk):
+                        result = value.payload if value.code is None else value.run()
+                        values[slot] = result
+                        return result
+                    return value
             under = at._under
             if under is None:
                 return None
             at = under
-        if isinstance(value, Thunk):
-            # Looked up before it is forced: forcing may make one dict of the layers.
-            own = at._own
-            result = value.payload if value.code is None else value.run()
-            own[name] = result
-            return result
-        return value
 
     def place_of(self, name: str) -> Place | None:
         """Where the attribute was defined."""
@@ -283,6 +363,7 @@ class Attrs:
         return None if positions is None else positions.find(name)
 
 
+NO_ITEMS: Final[dict[str, object]] = {}
 EMPTY_ATTRS: Final = Attrs({}, None)
 
 
