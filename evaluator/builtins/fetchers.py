@@ -119,7 +119,8 @@ def _download(who: str, value: object, unpack: bool, name: str) -> object:
                 f"Please pass an attribute set with 'url' and 'name' attributes to '{who}', "
                 "so that it can create a valid store path."
             )
-        raise EvalError(f"invalid store path name when fetching URL '{url}': {error}. {remedy}") from None
+        fault = str(error).removeprefix("store path ")
+        raise EvalError(f"invalid store path name when fetching URL '{url}': name {fault}. {remedy}") from None
     if expected is None:
         raise EvalError(
             f"'{who}' would have to download '{url}', and {_NOT_HERE}; "
