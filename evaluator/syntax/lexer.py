@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from evaluator.syntax.problems import Problem
+from evaluator.syntax.problems import Edit, Fix, Problem
 from evaluator.syntax.tokens import (
     AND_OP,
     ASSIGN,
@@ -162,6 +162,37 @@ def latin(text: str) -> bytes:
     return _WIDE.sub("\x80", text).encode("latin-1")
 
 
+# What people do not see or mean, and what they did mean.
+_LOOKALIKES: Final[dict[str, str]] = {
+    "\ufeff": "",
+    "\u200b": "",
+    "\u200c": "",
+    "\u200d": "",
+    "\u2060": "",
+    "\u00ad": "",
+    "\u00a0": " ",
+    "\u2007": " ",
+    "\u2009": " ",
+    "\u202f": " ",
+    "\u3000": " ",
+    "\u2028": "\n",
+    "\u2029": "\n",
+    "\x0b": " ",
+    "\x0c": " ",
+    "\u201c": '"',
+    "\u201d": '"',
+    "\u201e": '"',
+    "\u2013": "-",
+    "\u2212": "-",
+}
+
+
+def _replace(start: int, end: int, text: str) -> Fix:
+    """Put something, or nothing, in the place of characters."""
+    title = f"Write `{text}`" if text.strip() else "Write a blank" if text else "Remove it"
+    return Fix(title, [Edit(start, end, text)])
+
+
 class Lexer:
     """The tokens of ``text[start:end]``; ``run`` fills the lists.
 
@@ -191,8 +222,8 @@ class Lexer:
         self.starts.append(start)
         self.ends.append(end)
 
-    def report(self, code: str, message: str, start: int, end: int) -> None:
-        self.problems.append(Problem(code, message, start, end))
+    def report(self, code: str, message: str, start: int, end: int, fix: Fix | None = None) -> None:
+        self.problems.append(Problem(code, message, start, end, fix))
 
     def run(self) -> None:
         """Scan everything."""
@@ -276,14 +307,16 @@ class Lexer:
                 null = True
             j += 1
         if null:
-            self.report("null-byte", "NUL character: Nix reads no further than this", i, j)
+            self.report("null-byte", "NUL character: Nix reads no further than this", i, j, _replace(i, j, ""))
         else:
             shown = self.text[i:j]
             if shown == "\ufeff":
                 message = "byte order mark: Nix does not accept it"
             else:
                 message = f"invalid character {shown[:20]!a}"
-            self.report("invalid-character", message, i, j)
+            instead = [_LOOKALIKES.get(character, "?") for character in shown[:20]]
+            fix = None if "?" in instead or j - i > 20 else _replace(i, j, "".join(instead))
+            self.report("invalid-character", message, i, j, fix)
         if not self.recover:
             self.add(BAD, i, j)
         return j
@@ -547,7 +580,7 @@ class Lexer:
             return i + 2
         self.add(PATH_CLOSE, i, i)
         if i > start and data[i - 1] == 47:
-            self.report("trailing-slash", "a path cannot end in a slash", i - 1, i)
+            self.report("trailing-slash", "a path cannot end in a slash", i - 1, i, _replace(i - 1, i, ""))
         elif first and doubled:
             self.report("unexpected-token", "a path cannot contain `//`", doubled - 1, doubled + 1)
         return i
@@ -621,8 +654,11 @@ class Lexer:
                 return self.unterminated(start, i, opener, STR_CLOSE)
             else:
                 if c == 0:
-                    self.report("null-byte", "NUL character: Nix strings cannot hold it", i, i + 1)
+                    self.null_in_string(i)
                 i += 1
+
+    def null_in_string(self, i: i64) -> None:
+        self.report("null-byte", "NUL character: Nix strings cannot hold it", i, i + 1, _replace(i, i + 1, ""))
 
     def unterminated(self, start: i64, end: i64, opener: i64, close: int) -> i64:
         """Close a string where the text does not."""
@@ -739,7 +775,7 @@ class Lexer:
                 return self.unterminated(start, i, opener, IND_CLOSE)
             else:
                 if c == 0:
-                    self.report("null-byte", "NUL character: Nix strings cannot hold it", i, i + 1)
+                    self.null_in_string(i)
                 i += 1
 
     def dedents(self, newline: i64, opener: i64) -> bool:

@@ -121,8 +121,7 @@ class Parser(PieceReader):
     def parse_root(self) -> Expr:
         """The whole text."""
         if self.recover and (self.kind >= BINDING or self.kind == INHERIT):
-            self.fail_missing("expected-token", "expected `{`", "")
-            root = self.parse_loose_bindings()
+            root = self.parse_unbraced()
         else:
             root = self.parse_expr()
         while self.kind != EOF:
@@ -140,6 +139,19 @@ class Parser(PieceReader):
                 root = more
             if self.i == before:
                 self.advance()
+        return root
+
+    def parse_unbraced(self) -> Expr:
+        """A text that is bindings only."""
+        start = self.here()
+        at = len(self.problems)
+        root = self.parse_loose_bindings()
+        end = self.previous_end()
+        if not self.stopped:
+            newline = "\n" if self.text.find("\n", start, end) >= 0 else " "
+            edits = [Edit(start, start, "{" + newline), Edit(end, end, newline + "}")]
+            fix = Fix("Put it in braces", edits)
+            self.problems.insert(at, Problem("expected-token", "expected `{`", self.begin, self.begin, fix))
         return root
 
     def parse_loose_bindings(self) -> Expr:
@@ -399,13 +411,13 @@ class Parser(PieceReader):
             elif self.at_sync():
                 if self.kind != SEMICOLON or not self.is_stray_semicolon():
                     break
-                self.fail_here("unexpected-token", "unexpected `;` in a list: items stand side by side")
+                self.fail_superfluous("unexpected-token", "unexpected `;`: the items of a list stand side by side")
+                self.advance()
+            elif self.kind == COMMA:
+                self.fail_superfluous("unexpected-token", "unexpected `,`: the items of a list stand side by side")
                 self.advance()
             else:
-                message = f"unexpected {spell(self.kind)} in a list"
-                if self.kind == COMMA:
-                    message = "unexpected `,`: the items of a list stand side by side"
-                self.fail_here("unexpected-token", message)
+                self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} in a list")
                 self.advance()
         end = self.close(RBRACKET, start)
         self.open_brackets -= 1
@@ -504,7 +516,7 @@ class Parser(PieceReader):
                 bindings.append(self.parse_inherit())
             elif kind == closer:
                 if closer == RBRACE and self.recover and self.is_stray_brace(opener):
-                    self.fail_here("unexpected-token", "unexpected `}`")
+                    self.fail_superfluous("unexpected-token", "unexpected `}`")
                     self.advance()
                     continue
                 break
@@ -524,9 +536,7 @@ class Parser(PieceReader):
         """Step over what is no binding; false when the bindings end here."""
         kind = self.kind
         if kind == SEMICOLON:
-            start = self.here()
-            end = self.ends[self.i]
-            self.fail("unexpected-token", "unexpected `;`", start, end, Fix("Remove it", [Edit(start, end, "")]))
+            self.fail_superfluous("unexpected-token", "unexpected `;`")
             self.advance()
             return True
         if self.at_sync():
@@ -619,10 +629,11 @@ class Parser(PieceReader):
                 self.advance()
             elif kind == STRING or kind == STR_OPEN or kind == DOLLAR:
                 names.append(self.inherited_name(self.parse_step(False)))
-            elif self.recover and (kind == DOT or kind == COMMA):
-                self.fail_here(
-                    "unexpected-token", f"unexpected {spell(kind)}: `inherit` takes plain names side by side"
-                )
+            elif self.recover and kind == COMMA:
+                self.fail_superfluous("unexpected-token", "unexpected `,`: `inherit` takes names side by side")
+                self.advance()
+            elif self.recover and kind == DOT:
+                self.fail_here("unexpected-token", "unexpected `.`: `inherit` takes plain names, `inherit (a) b`")
                 self.advance()
             else:
                 break

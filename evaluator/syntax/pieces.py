@@ -279,7 +279,7 @@ class PieceReader(Reader):
             elif not self.recover:
                 raise GiveUp
             elif self.kind == COMMA:
-                self.fail_here("missing-name", "expected a name before `,`")
+                self.fail_superfluous("missing-name", "expected a name before `,`")
                 self.advance()
                 continue
             elif self.at_sync():
@@ -292,7 +292,10 @@ class PieceReader(Reader):
                 comma = self.here()
                 self.advance()
                 if self.recover and ellipsis:
-                    self.fail("unexpected-token", "`...` must be the last", comma, comma + 1)
+                    fix: Fix | None = None
+                    if self.kind == RBRACE:
+                        fix = Fix("Remove the comma", [Edit(comma, comma + 1, "")])
+                    self.fail("unexpected-token", "`...` must be the last", comma, comma + 1, fix)
             elif self.kind != RBRACE:
                 if not self.recover:
                     raise GiveUp

@@ -130,6 +130,15 @@ class Reader:
         else:
             self.fail(code, message, self.here(), self.ends[self.i])
 
+    def fail_superfluous(self, code: str, message: str) -> None:
+        """As :meth:`fail_here`, for a token that has only to go."""
+        start = self.here()
+        end = self.ends[self.i]
+        # What stands on both sides must not grow together.
+        apart = start > 0 and end < len(self.text) and not self.text[start - 1].isspace()
+        apart = apart and (self.text[end].isalnum() or self.text[end] in "_\"'./~-")
+        self.fail(code, message, start, end, Fix("Remove it", [Edit(start, end, " " if apart else "")]))
+
     def fail_missing(self, code: str, message: str, insert: str) -> None:
         """As :meth:`fail`, after the previous token, where ``insert`` is missing ("" when no text would do)."""
         if not self.recover:

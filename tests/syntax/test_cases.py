@@ -6,6 +6,7 @@ import pytest
 
 from evaluator.syntax.outline import outline
 from evaluator.syntax.parser import parse
+from evaluator.syntax.problems import Edit
 from tests.syntax.case_files import Case, cases_in
 from tests.syntax.checks import check_tree
 
@@ -80,11 +81,26 @@ def test_fixes_repair_the_text() -> None:
         ("a.in", 'a."in"'),
         ("{ a: 1; }", "{ a = 1; }"),
         ("(a", "(a)"),
+        ("[ 1, 2 ]", "[ 1 2 ]"),
+        ("[1,2]", "[1 2]"),
+        ("[ a; b ]", "[ a b ]"),
+        ("{ a = 1;; b = 2; }", "{ a = 1; b = 2; }"),
+        ("{ inherit a, b; }", "{ inherit a b; }"),
+        ("{ a, ..., }: a", "{ a, ... }: a"),
+        ("{ a,, b }: a", "{ a, b }: a"),
+        ("{\n a = 1;\n }\n b = 2;\n}", "{\n a = 1;\n \n b = 2;\n}"),
+        ("a = 1; b = 2;", "{ a = 1; b = 2; }"),
+        ("# c\na = 1;\nb = 2;\n", "# c\n{\na = 1;\nb = 2;\n}\n"),
+        ("[ ./a/ ./b/${c}/ ]", "[ ./a ./b/${c} ]"),
+        ("\ufefff\u00a0x", "f x"),
+        ("f “a”", 'f "a"'),
+        ('"a\0b"\0', '"ab"'),
     ]:
-        source = parse(text)
-        for problem in reversed(source.problems):
+        edits: list[Edit] = []
+        for problem in parse(text).problems:
             assert problem.fix is not None, (text, problem)
-            for edit in reversed(problem.fix.edits):
-                text = text[: edit.start] + edit.text + text[edit.end :]
+            edits += problem.fix.edits
+        for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+            text = text[: edit.start] + edit.text + text[edit.end :]
         assert text == repaired
         assert not parse(text).problems
