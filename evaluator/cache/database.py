@@ -88,24 +88,31 @@ class Database:
         if not os.path.exists(self._path):
             return None
         try:
-            connection = sqlite3.connect(self._path, timeout=_WAIT_TO_READ, isolation_level=None)
-            try:
-                query = "SELECT reads, said, text, seal, used FROM answers WHERE key = ?"
-                found = connection.execute(query, (key,)).fetchone()
-                if found is None:
-                    return None
-                reads, said, text, seal, used = found
-                row = Row(reads, said, text)
-                if row.seal(key) != seal:
-                    return None
-                now = int(time.time())
-                if not 0 <= now - used < _USE_SECONDS:
-                    self._use(connection, key, now)
-                return row
-            finally:
-                connection.close()
-        except (sqlite3.Error, TypeError, ValueError, OSError):
-            return None
+            return self._select(key)
+        except sqlite3.Error as error:
+            if _is_damaged(error):
+                self._remove()
+        except (TypeError, ValueError):  # what a damaged file makes of rows and of messages
+            self._remove()
+        return None
+
+    def _select(self, key: bytes) -> Row | None:
+        connection = sqlite3.connect(self._path, timeout=_WAIT_TO_READ, isolation_level=None)
+        try:
+            query = "SELECT reads, said, text, seal, used FROM answers WHERE key = ?"
+            found = connection.execute(query, (key,)).fetchone()
+            if found is None:
+                return None
+            reads, said, text, seal, used = found
+            row = Row(reads, said, text)
+            if row.seal(key) != seal:
+                raise ValueError("a row that was written otherwise")
+            now = int(time.time())
+            if not 0 <= now - used < _USE_SECONDS:
+                self._use(connection, key, now)
+            return row
+        finally:
+            connection.close()
 
     def _use(self, connection: sqlite3.Connection, key: bytes, now: int) -> None:
         try:
@@ -122,8 +129,10 @@ class Database:
         try:
             self._insert(key, row, size)
         except sqlite3.Error as error:
-            if _is_damaged(error):
+            if _is_damaged(error) or _code(error) == sqlite3.SQLITE_ERROR:  # or has other tables than ours
                 self._remove()
+        except (TypeError, ValueError):
+            self._remove()
         except (OSError, OverflowError):
             pass
 
@@ -180,6 +189,10 @@ def _statements(script: str) -> list[str]:
     return found
 
 
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF
+
+
 def _is_damaged(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    """Whether the file cannot be read: not one of locks, rights or space."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
