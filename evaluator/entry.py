@@ -29,10 +29,12 @@ def apply_arguments(value: object, given: Attrs) -> object:
         return value
     items: dict[str, object] = {}
     if code.ellipsis:
+        # It takes everything; what is missing then is for the call itself to say, as in Nix.
         items.update(given.items)
+        return call(value, Attrs(items, given.positions))
     for index in range(len(code.names)):
         name = code.names[index]
-        found = given.items.get(name)
+        found = given.find(name)
         if found is not None:
             items[name] = found
         elif code.defaults[index] is None:
@@ -59,31 +61,31 @@ def split_path(path: str) -> list[str]:
             step += char
     if quoted:
         raise EvalError(f"missing closing quote in selection path '{path}'")
-    if path:
+    # A dot at the end is overlooked, as in Nix.
+    if step:
         steps.append(step)
     return steps
 
 
 def select_path(value: object, path: str, given: Attrs) -> object:
-    """The value at an attribute path; functions on the way are called, numbers index lists.
+    """The forced value at an attribute path; functions before a step are called, numbers index lists.
 
     Raises MissingAttribute with similar names, EvalError for what cannot be selected from.
     """
     value = force(value)
     for step in split_path(path):
         value = apply_arguments(value, given)
-        if isinstance(value, list):
-            if not step.isdigit():
-                raise EvalError(f"'{step}' in selection path '{path}' should be the index of a list")
+        if step.isdecimal() and step.isascii():
+            if not isinstance(value, list):
+                raise TypeFault(_unselectable(path, "a list", value))
             if int(step) >= len(value):
                 raise EvalError(f"list index {step} in selection path '{path}' is out of range")
             value = force(value[int(step)])
             continue
         if not isinstance(value, Attrs):
-            raise TypeFault(
-                f"the expression selected by '{step}' in selection path '{path}' "
-                f"should be a set but is {type_name(value)}"
-            )
+            raise TypeFault(_unselectable(path, "a set", value))
+        if not step:
+            raise EvalError(f"empty attribute name in selection path '{path}'")
         found = value.get(step)
         if found is None:
             error = missing_attribute(step, value, first_place(value.positions))
@@ -91,4 +93,8 @@ def select_path(value: object, path: str, given: Attrs) -> object:
             error.suggestions = similar(step, value.items)
             raise error
         value = found
-    return apply_arguments(value, given) if path else value
+    return value
+
+
+def _unselectable(path: str, wanted: str, value: object) -> str:
+    return f"the expression selected by the selection path '{path}' should be {wanted} but is {type_name(value)}"

@@ -40,14 +40,20 @@ def number(value: float) -> str:
     return f"{value:g}"
 
 
-def show(value: object) -> str:
-    """A value as ``nix-instantiate --eval`` prints it; what is not yet evaluated is ``<CODE>``."""
+def show(value: object, inner_function: str = "<LAMBDA>") -> str:
+    """A value as ``nix-instantiate --eval`` prints it; what is not yet evaluated is ``<CODE>``.
+
+    ``inner_function`` stands for functions inside sets and lists. Nix delays even those: in a value that nobody
+    forced deeply they are ``<CODE>`` to it, but for those few that were called already.
+    """
     pieces: list[str] = []
-    _show(value, pieces, set())
+    if isinstance(value, Closure):
+        return "<LAMBDA>"
+    _show(value, pieces, set(), inner_function)
     return "".join(pieces)
 
 
-def _show(value: object, out: list[str], seen: set[int]) -> None:
+def _show(value: object, out: list[str], seen: set[int], inner_function: str) -> None:
     if isinstance(value, Thunk):
         if value.code is not None:
             out.append("<CODE>")
@@ -76,7 +82,7 @@ def _show(value: object, out: list[str], seen: set[int]) -> None:
         for name in sorted(value.items):
             out.append(attribute(name))
             out.append(" = ")
-            _show(value.items[name], out, seen)
+            _show(value.items[name], out, seen, inner_function)
             out.append("; ")
         out.append("}")
     elif isinstance(value, list):
@@ -86,11 +92,11 @@ def _show(value: object, out: list[str], seen: set[int]) -> None:
         seen.add(id(value))
         out.append("[ ")
         for item in value:
-            _show(item, out, seen)
+            _show(item, out, seen, inner_function)
             out.append(" ")
         out.append("]")
     elif isinstance(value, Closure):
-        out.append("<LAMBDA>")
+        out.append(inner_function)
     elif isinstance(value, Primop):
         out.append("<PRIMOP>")
     elif isinstance(value, PartialPrimop):

@@ -1,0 +1,105 @@
+"""What ``tvix-eval`` prints: one text for each value, tree or path that is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from evaluator.command import asking
+from evaluator.command.flags import Options
+from evaluator.entry import apply_arguments, select_path
+from evaluator.io.files import Files, ParsedFile, syntax_fault
+from evaluator.runtime.errors import TypeFault, UndefinedVariable
+from evaluator.runtime.printer import show
+from evaluator.runtime.source import Place, SourceFile
+from evaluator.runtime.values import Attrs, Thunk
+from evaluator.session import Session
+from evaluator.syntax.parser import parse
+
+
+def answers(options: Options, files: Files) -> Iterator[str]:
+    """The texts to print, each with the newline that belongs to it, as they become known. Raises EvalError."""
+    session = asking.new_session(options, files)
+    if options.doing == "find-file":
+        for name in options.operands:
+            yield session.find_file(name) + "\n"
+    elif options.doing == "parse":
+        yield from _trees(options, session)
+    else:
+        given = asking.arguments(options, session)
+        for root in asking.roots(options, session):
+            for path in options.attributes or [""]:
+                value = select_path(root, path, given)
+                if options.doing == "instantiate":
+                    yield from _instantiated(session, value, given)
+                else:
+                    yield printed(options, session, apply_arguments(value, given) if given.items else value)
+
+
+def _instantiated(session: Session, value: object, given: Attrs) -> Iterator[str]:
+    from evaluator.command.derivations import derivations, instantiated
+
+    # All are found before the first is printed, as in Nix: an error on the way leaves nothing printed.
+    for derivation in list(derivations(value, given)):
+        yield instantiated(session, derivation) + "\n"
+
+
+def printed(options: Options, session: Session, value: object) -> str:
+    """A forced value in the form that was asked for."""
+    if options.form == "json":
+        from evaluator.builtins.json import to_json
+
+        if not options.strict:
+            _refuse_unevaluated(value)
+        return to_json(session, value) + "\n"
+    if options.form == "xml":
+        from evaluator.builtins.xml import to_xml
+
+        return to_xml(session, value, options.location, options.strict)
+    if options.form == "raw":
+        from evaluator.runtime.coerce import as_string, coerce
+
+        return as_string(coerce(session, value, True, False))
+    if options.strict:
+        from evaluator.builtins.control import deep_force
+
+        deep_force(value)
+        return show(value) + "\n"
+    return show(value, "<CODE>") + "\n"
+
+
+def _refuse_unevaluated(value: object) -> None:
+    """JSON has no word for what is not evaluated: Nix wants ``--strict`` then."""
+    pending: list[tuple[object, Place | None]] = [(value, None)]
+    while pending:
+        at, place = pending.pop()
+        if isinstance(at, Thunk):
+            if at.code is not None:
+                raise TypeFault("cannot convert a thunk to JSON (use '--strict' to evaluate it)", place)
+            at = at.payload
+        if isinstance(at, list):
+            pending += [(item, place) for item in reversed(at)]
+        elif isinstance(at, Attrs) and "__toString" not in at.items:
+            names = ["outPath"] if "outPath" in at.items else sorted(at.items, reverse=True)
+            pending += [(at.items[name], at.place_of(name)) for name in names]
+
+
+def _trees(options: Options, session: Session) -> Iterator[str]:
+    here = os.getcwd()
+    for text, name in asking.texts(options):
+        yield _tree(ParsedFile(SourceFile(name, text), parse(text), (0, 0, 0)), here, session)
+    for given in asking.named_files(options):
+        path = session.files.expression_file(asking.located(session, given))
+        yield _tree(session.files.parse(path), os.path.dirname(path), session)
+
+
+def _tree(parsed: ParsedFile, directory: str, session: Session) -> str:
+    from evaluator.syntax.printer import show as show_tree
+    from evaluator.undefined import undefined_names
+
+    fault = syntax_fault(parsed)
+    if fault is not None:
+        raise fault
+    for use in undefined_names(parsed.source):
+        raise UndefinedVariable(f"undefined variable '{use.name}'", Place(parsed.file, use.start, use.end))
+    return show_tree(parsed.source, directory, session.home()) + "\n"

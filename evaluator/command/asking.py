@@ -1,0 +1,107 @@
+"""From a command line to a session and the expressions that are asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from evaluator.code.functions import call
+from evaluator.command.flags import Options
+from evaluator.io.files import Files, ParsedFile, syntax_fault
+from evaluator.lower import Lowering, Scope
+from evaluator.runtime.coerce import as_string, canonical, coerce
+from evaluator.runtime.source import SourceFile
+from evaluator.runtime.values import COUNTERS, Attrs
+from evaluator.session import Session, base_env, search_path_entries
+from evaluator.syntax.parser import parse
+
+_LOCATOR: Final = re.compile(r"channel:|(?:https?|file|git|s3|ssh|ftp)[a-z+]*://")
+
+DEFAULT_FILE: Final = "./default.nix"
+
+
+def new_session(options: Options, files: Files) -> Session:
+    """A session as the flags want it."""
+    settings = options.settings
+    if settings.get("max-call-depth", "").isdecimal():
+        COUNTERS.max_depth = int(settings["max-call-depth"])
+    if "nix-path" in settings:
+        inherited = settings["nix-path"].split()
+    else:
+        inherited = environment_search_path() + settings.get("extra-nix-path", "").split()
+    entries = search_path_entries(options.search_path + inherited)
+    return Session(files, entries, settings.get("eval-system") or settings.get("system", ""))
+
+
+def environment_search_path() -> list[str]:
+    """The entries of NIX_PATH; where it is not set, the channels that are there."""
+    given = os.environ.get("NIX_PATH")
+    if given is None:
+        channels = [os.path.expanduser("~/.nix-defexpr/channels"), "/nix/var/nix/profiles/per-user/root/channels"]
+        given = ":".join([channels[0], f"nixpkgs={channels[1]}/nixpkgs", channels[1]])
+        return [entry for entry in given.split(":") if os.path.exists(entry.rpartition("=")[2])]
+    entries: list[str] = []
+    for part in given.split(":"):
+        # `nixpkgs=https://…` has a colon of its own.
+        before = entries[-1].rpartition("=")[2] if entries else ""
+        if part.startswith("//") or before == "channel":
+            entries[-1] += ":" + part
+        else:
+            entries.append(part)
+    return entries
+
+
+def arguments(options: Options, session: Session) -> Attrs:
+    """What ``--arg`` and ``--argstr`` give to functions; evaluated when needed. Raises SyntaxFault."""
+    items: dict[str, object] = {}
+    for name, text, is_text in options.arguments:
+        if is_text:
+            items[name] = text
+        else:
+            parsed = ParsedFile(SourceFile(f"«--arg {name}»", text), parse(text), (0, 0, 0))
+            fault = syntax_fault(parsed)
+            if fault is not None:
+                raise fault
+            lowering = Lowering(session, parsed.file, os.getcwd())
+            items[name] = lowering.expr(parsed.source.root, 0, Scope(None, {})).thunk(base_env())
+    return Attrs(items, None)
+
+
+def texts(options: Options) -> Iterator[tuple[str, str]]:
+    """The expressions given as text, each with its name in errors: standard input first, as in Nix."""
+    if options.stdin:
+        yield sys.stdin.buffer.read().decode("utf-8", "surrogateescape"), "«stdin»"
+    if options.expressions:
+        for text in options.operands:
+            yield text, "«string»"
+
+
+def named_files(options: Options) -> list[str]:
+    """The files that are asked for, as they were given."""
+    if options.expressions:
+        return []
+    return options.operands or ([] if options.stdin else [DEFAULT_FILE])
+
+
+def located(session: Session, given: str) -> str:
+    """The path that a FILE operand means: ``<name>`` is looked up, an address downloaded (once there is a builder)."""
+    if given.startswith("<") and given.endswith(">"):
+        return session.find_file(given[1:-1])
+    if _LOCATOR.match(given):
+        if given.startswith("channel:"):
+            given = f"https://nixos.org/channels/{given.removeprefix('channel:')}/nixexprs.tar.xz"
+        fetched = call(session.builtins.get("fetchTarball"), given)
+        return as_string(coerce(session, fetched, False, False))
+    return canonical(os.path.join(os.getcwd(), given))
+
+
+def roots(options: Options, session: Session) -> Iterator[object]:
+    """The value of each expression and file, one after another. Raises EvalError."""
+    here = os.getcwd()
+    for text, name in texts(options):
+        yield session.expression(text, here, name)
+    for given in named_files(options):
+        yield session.import_file(located(session, given))

@@ -1,0 +1,207 @@
+"""The command line of ``tvix-eval``, read as ``nix-instantiate`` reads its own.
+
+``argparse`` cannot: with ``-E`` all that is no flag is an expression, the values of ``--arg`` may start with a dash,
+flags and files come in any order, and ``-vE`` is ``-v -E``. One table serves the reading and the help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+
+class UsageError(Exception):
+    """A command line that makes no sense. The message is one sentence."""
+
+
+class Flag:
+    """One row: spellings (space between), names of the values that follow, what it does (empty: not in the help)."""
+
+    def __init__(self, spellings: str, values: str, does: str) -> None:
+        self.spellings: Final = spellings.split()
+        self.values: Final = values.split()
+        self.does: Final = does
+
+
+ASKING: Final = [
+    Flag("-E --expr", "", "what is given are expressions, not files"),
+    Flag("-A --attr", "PATH", "print the attribute at this path of the value (any number of times)"),
+    Flag("--arg", "NAME EXPR", "an argument for functions: an expression"),
+    Flag("--argstr", "NAME TEXT", "the same, a string"),
+    Flag("-I --include", "ENTRY", "a search path entry, NAME=PATH or PATH, before those of NIX_PATH"),
+    Flag("--eval --eval-only", "", "print values; this is the default"),
+    Flag("--instantiate", "", "print the .drv paths of derivations, in sets and lists too"),
+    Flag("--parse --parse-only", "", "print the syntax tree, do not evaluate"),
+    Flag("--find-file", "", "print where the files given are on the search path"),
+]
+
+PRINTING: Final = [
+    Flag("--strict", "", "evaluate everything inside the value, too"),
+    Flag("--json", "", "print the value as JSON"),
+    Flag("--xml", "", "print the value as XML"),
+    Flag("--raw", "", "print a string as it is, without quotes or newline"),
+    Flag("--no-location", "", "leave positions out of the XML"),
+    Flag("--show-trace", "", "print all steps that led to an error"),
+]
+
+LIMITING: Final = [
+    Flag("--max-seconds", "N", "give up after so long"),
+    Flag("--max-memory", "MB", "give up when the process takes more memory"),
+    Flag("--option", "NAME VALUE", "change a setting of Nix; --NAME, --no-NAME or --NAME VALUE do so, too"),
+    Flag("--no-eval-cache", "", "evaluate, even if the answer is known and nothing has changed since"),
+    Flag("--read-write-mode", "", "accepted; nothing is written yet"),
+    Flag("--readonly-mode --dry-run", "", "accepted; nothing is written"),
+    Flag("--help", "", "print this"),
+    Flag("--version", "", "print the version and how the evaluator runs"),
+]
+
+#: Flags of nix-instantiate about logs, building and stores: they change nothing here.
+ELSEWHERE: Final = [
+    Flag("-v --verbose --debug --quiet -Q --no-build-output --repair --indirect --impure", "", ""),
+    Flag("-k --keep-going -K --keep-failed --fallback", "", ""),
+    Flag("-j --max-jobs --log-format --store --eval-store --add-root", "VALUE", ""),
+]
+
+_ARITY: Final = {
+    spelling: len(flag.values) for flag in (*ASKING, *PRINTING, *LIMITING, *ELSEWHERE) for spelling in flag.spellings
+}
+
+
+class Options:
+    """A command line, understood. ``operands`` are files or, with ``expressions``, expressions."""
+
+    def __init__(self) -> None:
+        self.operands: list[str] = []
+        self.expressions = False
+        self.stdin = False
+        self.attributes: list[str] = []
+        self.search_path: list[str] = []
+        #: Name, text, and whether the text is the value itself (else an expression).
+        self.arguments: list[tuple[str, str, bool]] = []
+        self.doing = "eval"  # eval, instantiate, parse, find-file, help, version
+        self.form = "nix"  # nix, json, xml, raw
+        self.strict = False
+        self.location = True
+        self.show_trace = False
+        self.max_seconds = 0.0
+        self.max_memory = 0
+        self.settings: dict[str, str] = {}
+
+    def take(self, flag: str, values: list[str]) -> None:
+        """Notes one flag of the tables above. Raises UsageError."""
+        match flag:
+            case "-E" | "--expr":
+                self.expressions = True
+            case "-A" | "--attr":
+                self.attributes.append(values[0])
+            case "--arg":
+                self.arguments.append((values[0], values[1], False))
+            case "--argstr":
+                self.arguments.append((values[0], values[1], True))
+            case "-I" | "--include":
+                self.search_path.append(values[0])
+            case "--eval" | "--eval-only":
+                if self.doing == "instantiate":
+                    self.doing = "eval"
+            case "--parse-only":
+                self.doing = "parse"
+            case "--instantiate" | "--parse" | "--find-file" | "--help" | "--version":
+                self.doing = flag[2:]
+            case "--json" | "--xml" | "--raw":
+                self.form = flag[2:]
+            case "--strict":
+                self.strict = True
+            case "--no-location":
+                self.location = False
+            case "--show-trace":
+                self.show_trace = True
+            case "--max-seconds":
+                self.max_seconds = _positive(flag, values[0])
+            case "--max-memory":
+                self.max_memory = int(_positive(flag, values[0]))
+            case "--option":
+                self.settings[values[0]] = values[1]
+
+
+def _positive(flag: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise UsageError(f"flag '{flag}' requires a positive number, not '{text}'")
+    return number
+
+
+def read(words: Sequence[str]) -> Options:
+    """The command line as :class:`Options`. Raises UsageError, worded as Nix does."""
+    options = Options()
+    pending = list(reversed(words))
+
+    def values(flag: str, count: int) -> list[str]:
+        if len(pending) < count:
+            raise UsageError(f"flag '{flag}' requires {count} argument(s)")
+        return [pending.pop() for _ in range(count)]
+
+    while pending:
+        word = pending.pop()
+        if word == "-":
+            options.stdin = True
+        elif not word.startswith("-"):
+            options.operands.append(word)
+        elif word in _ARITY:
+            options.take(word, values(word, _ARITY[word]))
+        elif len(word) > 2 and word[1].isascii() and word[1].isalpha():
+            pending.extend(reversed(_taken_apart(word)))
+        else:
+            name, value = _setting(word)
+            options.settings[name] = values(word, 1)[0] if value is None else value
+    return options
+
+
+def _taken_apart(word: str) -> list[str]:
+    """``-vE`` as ``-v -E``, ``-j4`` as ``-j 4``."""
+    parts: list[str] = []
+    for at, char in enumerate(word[1:], 1):
+        if not (char.isascii() and char.isalpha()):
+            return [*parts, word[at:]]
+        parts.append("-" + char)
+    return parts
+
+
+def _setting(word: str) -> tuple[str, str | None]:
+    """The setting that a flag changes, and its new value if the flag says it all. Raises UsageError."""
+    from evaluator.command.settings import SWITCHES, is_setting
+
+    name = word[2:] if word.startswith("--") else ""
+    if name in SWITCHES:
+        return name, "true"
+    if name.startswith("no-") and name[3:] in SWITCHES:
+        return name[3:], "false"
+    if is_setting(name):
+        return name, None
+    raise UsageError(f"unrecognised flag '{word}'")
+
+
+def usage() -> str:
+    """What ``--help`` prints."""
+    lines = [
+        "usage: tvix-eval [FLAG]... [FILE]...      print the value of Nix files (of ./default.nix if none is given)",
+        "       tvix-eval [FLAG]... -E [EXPR]...   print the value of Nix expressions",
+        "       tvix-eval repl [FLAG]... [FILE]... read expressions and print their values, one by one",
+        "",
+        "A FILE may be a directory with a default.nix, <NAME> for what is on the search path, or - for standard input.",
+    ]
+    for flags in (ASKING, PRINTING, LIMITING):
+        lines.append("")
+        for flag in flags:
+            left = ", ".join(flag.spellings) + "".join(f" {value}" for value in flag.values)
+            lines.append(f"  {left:<26} {flag.does}")
+    lines += [
+        "",
+        "Other flags of nix-instantiate are accepted. examples:",
+        "  tvix-eval -E '1 + 1'",
+        "  tvix-eval ~/nixpkgs -A hello.drvPath",
+        "  tvix-eval -I nixpkgs=$HOME/nixpkgs --strict --json -E '(import <nixpkgs> {}).hello.meta.license'",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,133 @@
+"""Runs what a command line asks for: on a thread with a deep stack, within limits, until it is done or interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from evaluator.command.flags import Options
+from evaluator.limits import INTERRUPTED, Limits
+from evaluator.thread import evaluation_thread
+
+FAILED: Final = 1
+KILLED_BY_INTERRUPT: Final = 130
+
+_PATIENCE: Final = 0.06
+"""Seconds that an interrupted evaluation has to unwind. Some built-in function may be busy for longer: it is left."""
+
+
+def evaluate(options: Options, print_answers: Callable[[Options], None]) -> int:
+    """Runs ``print_answers`` as the flags want it; the exit code. Errors are reported on standard error.
+
+    An interrupt from the keyboard ends it at once.
+    """
+    if options.settings:
+        from evaluator.command.settings import warnings
+
+        for warning in warnings(options.settings):
+            complain(warning)
+    limits = Limits(options.max_seconds, options.max_memory)
+    # Without limits of its own it is asked all the same: that is where an interrupt is seen.
+    limits.start()
+    code = FAILED
+
+    # Not the thread's own `join`: interrupted once, it takes the thread for ended (Python 3.11).
+    done = threading.Event()
+
+    def work() -> None:
+        nonlocal code
+        try:
+            leave_interrupts_to_others()
+            code = _attempt(options, print_answers)
+        finally:
+            done.set()
+
+    if options.max_memory:
+        _forbid_more_than(options.max_memory)
+    evaluation_thread(work)
+    try:
+        done.wait()
+    except KeyboardInterrupt:
+        limits.cancel()
+        if not done.wait(_PATIENCE):
+            complain(f"error: {INTERRUPTED}")
+            _leave(KILLED_BY_INTERRUPT)
+        return KILLED_BY_INTERRUPT
+    finally:
+        limits.stop()
+    return code
+
+
+def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
+    from evaluator.runtime.errors import EvalError, Interrupted
+
+    try:
+        print_answers(options)
+        sys.stdout.flush()
+        return 0
+    except EvalError as error:
+        from evaluator.command.settings import is_on
+        from evaluator.runtime.report import report
+
+        flush()
+        complain(report(error, options.show_trace or is_on(options.settings, "show-trace")))
+    except Interrupted as stop:
+        flush()
+        complain(f"error: {stop.reason}")
+    except RecursionError:
+        complain("error: stack overflow; max-call-depth exceeded")
+    except MemoryError:
+        limit = options.max_memory
+        complain(f"error: evaluation took more than {limit} MB of memory" if limit else "error: out of memory")
+    except BrokenPipeError:
+        # Who read our output has had enough (`| head`). Nothing is to be said, and nothing more to be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
+
+
+def _forbid_more_than(megabytes: int) -> None:
+    """A bound on what the process may map, for what grows between two steps of an evaluation.
+
+    It lies well above the limit, which counts what is in memory: the evaluation's stack alone takes a gigabyte of
+    addresses.
+    """
+    try:
+        import resource
+    except ImportError:
+        return
+    from evaluator.thread import STACK_BYTES
+
+    bound = (2 * megabytes << 20) + 2 * STACK_BYTES
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or bound < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
+
+
+def complain(text: str) -> None:
+    """Writes a line to standard error, whatever bytes are in it."""
+    sys.stderr.write(text + "\n")
+
+
+def flush() -> None:
+    """What was printed goes out before what is said about it."""
+    sys.stdout.flush()
+
+
+def leave_interrupts_to_others() -> None:
+    """Signals go to another thread than this one: one that waits, and so can act at once."""
+    import signal
+
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _leave(code: int) -> None:
+    """Ends the process although a thread of it is busy."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
