@@ -19,6 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["inspect"]:
         return _inspect(words[1:])
+    if words[:1] == ["check"]:
+        from lsp.check import main as check
+
+        return check(words[1:])
     options = _server_parser().parse_args(words)
     if options.version:
         from evaluator import version
@@ -41,7 +45,8 @@ def _server_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tvix-lsp",
         description="A Nix language server that evaluates the file you are editing.",
-        epilog="`tvix-lsp inspect FILE:LINE:COL` prints what the server would answer at a place in a file.",
+        epilog="`tvix-lsp inspect FILE:LINE:COL` prints what the server would answer at a place in a file; "
+        "`tvix-lsp check PATH…` prints what is wrong with files and folders.",
     )
     parser.add_argument("--stdio", action="store_true", help="speak the protocol on stdin and stdout (the default)")
     parser.add_argument("--tcp", metavar="HOST:PORT", type=_address, help="wait for one client at an address instead")

@@ -10,6 +10,7 @@ from evaluator.syntax import problems
 from evaluator.syntax.positions import LineIndex
 from lsp import uri as uris
 from lsp.documents import Change, Document, Documents
+from lsp.ide import diagnostics as ide_diagnostics
 from lsp.ide import markup
 from lsp.ide.types import Completion, FileRange, Hover, Item, Link
 
@@ -116,7 +117,7 @@ def diagnostics(document: Document) -> list[types.Diagnostic]:
         if problem.related_start < 0:
             return None
         place = types.Location(document.uri, span(lines, problem.related_start, problem.related_end))
-        return [types.DiagnosticRelatedInformation(place, "the other place")]
+        return [types.DiagnosticRelatedInformation(place, ide_diagnostics.related_text(problem.code))]
 
     return [
         types.Diagnostic(
@@ -127,7 +128,7 @@ def diagnostics(document: Document) -> list[types.Diagnostic]:
             source="tvix-lsp",
             related_information=related(problem),
         )
-        for problem in document.source.problems
+        for problem in ide_diagnostics.diagnostics(document.source, wait=False)
     ]
 
 

@@ -18,7 +18,7 @@ from evaluator.syntax.tree import Source
 AT_MOST: Final = 50
 
 _MISSED: Final = re.compile(r"expected `(?P<sign>[^`]+)`(?P<rest>| after `\w+`)\Z")
-_SURPRISED: Final = re.compile(r"unexpected (?P<found>[^: ]+|`.+`)\Z")
+_SURPRISED: Final = re.compile(r"unexpected (?P<found>[^: ]+|`.+`)(?: among formal arguments| in a list)?\Z")
 _CODES: Final = frozenset(["expected-token", "missing-semicolon", "missing-closer", "unexpected-token"])
 
 # Groups, the more telling first: the terminal that each is recognised by, its name in words, all that belongs to it.
