@@ -11,33 +11,28 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from evaluator.syntax.gather import Attr, Gathered, Gatherer, bare, computed
 from evaluator.syntax.problems import ERROR
-from evaluator.syntax.strings import indented_pieces, parts, static_name
+from evaluator.syntax.strings import indented_pieces, parts
 from evaluator.syntax.tree import (
     Apply,
     Assert,
-    AttrBinding,
     AttrPath,
     AttrSet,
     Binary,
-    Binding,
     Expr,
     Float,
     Formal,
     Formals,
     HasAttr,
     If,
-    Inherit,
     Int,
     Interpolation,
     Lambda,
     LegacyLet,
     Let,
     ListExpr,
-    Missing,
-    Name,
     Node,
-    Paren,
     Path,
     SearchPath,
     Select,
@@ -108,44 +103,6 @@ def _key(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-class _Attr:
-    """One attribute of a :class:`_Set`: an expression, or a set that paths have made."""
-
-    def __init__(self, value: Expr | None, base: int, nested: _Set | None) -> None:
-        self.value: Final = value
-        self.base: Final = base
-        self.nested: _Set | None = nested
-
-
-class _Dynamic:
-    """An attribute whose name must be computed."""
-
-    def __init__(self, name: Expr, base: int, attr: _Attr) -> None:
-        self.name: Final = name
-        self.base: Final = base
-        self.attr: Final = attr
-
-
-class _Clause:
-    """``inherit (source) names;``"""
-
-    def __init__(self, source: Expr, base: int, names: list[str]) -> None:
-        self.source: Final = source
-        self.base: Final = base
-        self.names: Final = names
-
-
-class _Set:
-    """The attributes of a set or ``let``, gathered from its bindings as Nix gathers them."""
-
-    def __init__(self, recursive: bool) -> None:
-        self.recursive: Final = recursive
-        self.attrs: Final[dict[str, _Attr]] = {}
-        self.inherited: Final[list[str]] = []
-        self.clauses: Final[list[_Clause]] = []
-        self.dynamic: Final[list[_Dynamic]] = []
-
-
 class _Printer:
     """Writes expressions to ``out``. ``base`` is always what the offsets of the node at hand are relative to."""
 
@@ -153,96 +110,18 @@ class _Printer:
         self.text: Final = text
         self.directory: Final = directory
         self.home: Final = home
+        self.gatherer: Final = Gatherer(text)
         self.out: Final[list[str]] = []
-
-    # Gathering attributes.
-
-    def gather(self, bindings: list[Binding], base: int, recursive: bool) -> _Set:
-        result = _Set(recursive)
-        self.add_all(result, bindings, base)
-        return result
-
-    def add_all(self, into: _Set, bindings: list[Binding], base: int) -> None:
-        for binding in bindings:
-            at = base + binding.start
-            if isinstance(binding, AttrBinding):
-                self.add(into, binding.path.steps, _Attr(binding.value, at, None), at)
-            elif isinstance(binding, Inherit):
-                names: list[str] = []
-                for node in binding.names:
-                    name = self.name_of(node, at)
-                    if name is not None:
-                        names.append(name)
-                if binding.source is None:
-                    into.inherited.extend(names)
-                else:
-                    into.clauses.append(_Clause(binding.source, at, names))
-
-    def add(self, into: _Set, steps: list[Node], attr: _Attr, base: int) -> None:
-        last = len(steps) - 1
-        for index in range(last):
-            step = steps[index]
-            name = self.name_of(step, base)
-            if name is None:
-                nested = _Set(False)
-                into.dynamic.append(_Dynamic(_computed(step), base, _Attr(None, base, nested)))
-                into = nested
-                continue
-            found = into.attrs.get(name)
-            if found is None:
-                nested = _Set(False)
-                into.attrs[name] = _Attr(None, base, nested)
-                into = nested
-                continue
-            members = self.set_of(found)
-            if members is None:
-                return
-            into = members
-        step = steps[last]
-        name = self.name_of(step, base)
-        if name is None:
-            into.dynamic.append(_Dynamic(_computed(step), base, attr))
-        else:
-            self.put(into, name, attr)
-
-    def put(self, into: _Set, name: str, attr: _Attr) -> None:
-        found = into.attrs.get(name)
-        if found is None:
-            into.attrs[name] = attr
-            return
-        # Both are sets written out, else there would be a problem. A `rec` on the second is lost, as in Nix.
-        members = self.set_of(found)
-        new = self.set_of(attr)
-        if members is None or new is None:
-            return
-        for key, member in new.attrs.items():
-            self.put(members, key, member)
-        members.inherited.extend(new.inherited)
-        members.clauses.extend(new.clauses)
-        members.dynamic.extend(new.dynamic)
-
-    def set_of(self, attr: _Attr) -> _Set | None:
-        """The set that an attribute is when it is written out, else None."""
-        if attr.nested is None and attr.value is not None:
-            value = _bare(attr.value)
-            if isinstance(value, AttrSet):
-                attr.nested = self.gather(value.bindings, attr.base, value.recursive)
-        return attr.nested
-
-    def name_of(self, node: Node, base: int) -> str | None:
-        if isinstance(node, Name):
-            return node.name
-        return static_name(self.text, node, base)
 
     # Sets.
 
-    def show_set(self, node: _Set) -> None:
+    def show_set(self, node: Gathered) -> None:
         out = self.out
         out.append("rec { " if node.recursive else "{ ")
         self.show_bindings(node)
         out.append("}")
 
-    def show_bindings(self, node: _Set) -> None:
+    def show_bindings(self, node: Gathered) -> None:
         out = self.out
         if node.inherited:
             out.append("inherit")
@@ -267,7 +146,7 @@ class _Printer:
             self.out.append(" " + show_name(name))
         self.out.append("; ")
 
-    def show_value(self, attr: _Attr) -> None:
+    def show_value(self, attr: Attr) -> None:
         out = self.out
         out.append(" = ")
         if attr.nested is not None:
@@ -283,12 +162,12 @@ class _Printer:
             if not first:
                 out.append(".")
             first = False
-            name = self.name_of(step, base)
+            name = self.gatherer.name_of(step, base)
             if name is not None:
                 out.append(show_name(name))
             else:
                 out.append('"${')
-                self.show(_computed(step), base)
+                self.show(computed(step), base)
                 out.append('}"')
 
     # Expressions.
@@ -296,7 +175,7 @@ class _Printer:
     def show(self, expr: Expr, base: int) -> None:
         """Write one expression."""
         out = self.out
-        expr = _bare(expr)
+        expr = bare(expr)
         if isinstance(expr, Var):
             out.append(show_name(expr.name))
         elif _is_call(expr):
@@ -305,7 +184,7 @@ class _Printer:
         elif isinstance(expr, Str):
             self.show_str(expr, base)
         elif isinstance(expr, AttrSet):
-            self.show_set(self.gather(expr.bindings, base, expr.recursive))
+            self.show_set(self.gatherer.gather(expr.bindings, base, expr.recursive))
         elif isinstance(expr, Select):
             out.append("(")
             self.show(expr.subject, base)
@@ -342,13 +221,13 @@ class _Printer:
         out = self.out
         if isinstance(expr, Let):
             out.append("(let ")
-            self.show_bindings(self.gather(expr.bindings, base, False))
+            self.show_bindings(self.gatherer.gather(expr.bindings, base, False))
             out.append("in ")
             self.show(expr.body, base)
             out.append(")")
         elif isinstance(expr, LegacyLet):
             out.append("(")
-            self.show_set(self.gather(expr.bindings, base, True))
+            self.show_set(self.gatherer.gather(expr.bindings, base, True))
             out.append(").body")
         elif isinstance(expr, With):
             out.append("(with ")
@@ -414,7 +293,7 @@ class _Printer:
                 self.open_operator(expr, base)
 
     def call(self, function: Expr, argument: Expr, base: int) -> None:
-        function = _bare(function)
+        function = bare(function)
         if _is_call(function):
             self.open_call(function, base)
         else:
@@ -498,7 +377,7 @@ class _Printer:
         """Whether a piece of a string is a literal for Nix: text, or an interpolated string without interpolation."""
         if interpolation is None:
             return True
-        inner = _bare(interpolation.expr)
+        inner = bare(interpolation.expr)
         if isinstance(inner, Uri):
             return True
         if not isinstance(inner, Str):
@@ -561,13 +440,6 @@ def _formal_key(formal: Formal) -> bytes:
     return _key(formal.name.name)
 
 
-def _bare(expr: Expr) -> Expr:
-    """The expression without parentheses around it, which Nix's tree does not have."""
-    while isinstance(expr, Paren):
-        expr = expr.inner
-    return expr
-
-
 def _is_call(expr: Expr) -> bool:
     """Whether Nix's tree has a call here (parentheses aside)."""
     if isinstance(expr, Apply) or isinstance(expr, SearchPath):
@@ -578,10 +450,3 @@ def _is_call(expr: Expr) -> bool:
         op = expr.op
         return op == "|>" or op == "<|" or (op in _CALLS and op != "<=" and op != ">=")
     return False
-
-
-def _computed(step: Node) -> Expr:
-    """The expression of a name that must be computed: what is in ``${ }``, or a string with interpolations."""
-    if isinstance(step, Interpolation):
-        return step.expr
-    return step if isinstance(step, Expr) else Missing(step.start, step.end)
