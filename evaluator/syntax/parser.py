@@ -352,7 +352,7 @@ class Parser(PieceReader):
             self.advance()
             if self.kind != LBRACE:
                 self.fail_missing("expected-token", "expected `{` after `rec`", "")
-                return AttrSet(start - base, self.here() - base, [], True)
+                return AttrSet(start - base, end - base, [], True)
             return self.parse_set(start, True)
         if kind == LET and self.kinds[self.i + 1] == LBRACE:
             return self.parse_legacy_let()
