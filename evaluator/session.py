@@ -6,7 +6,6 @@ Sessions are independent of each other; several may share one :class:`Files` (an
 from __future__ import annotations
 
 import os
-import platform
 from typing import Final, final
 
 from evaluator.corepkgs import FOLDER
@@ -28,9 +27,14 @@ LANGUAGE_VERSION: Final = 6
 
 def host_system() -> str:
     """The system that this machine builds for, as Nix names it: ``x86_64-linux``."""
-    machine = platform.machine().lower()
+    if hasattr(os, "uname"):
+        system = os.uname()
+        kernel, machine = system.sysname.lower(), system.machine.lower()
+    else:
+        import platform
+
+        kernel, machine = platform.system().lower(), platform.machine().lower()
     machine = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "i586": "i686"}.get(machine, machine)
-    kernel = platform.system().lower()
     return f"{machine}-{kernel}"
 
 

@@ -36,7 +36,7 @@ FIXED: Final = "fixed"  #: one output whose hash is known beforehand
 FLOATING: Final = "content-addressed"  #: paths follow from what the build makes
 IMPURE: Final = "impure"  #: content-addressed, and built anew each time
 
-_IMPURE_HEX: Final = sha256_hex("impure")
+_IMPURE_HEX: Final = "ddffc26775f61118da8597d1f2f62c544ec92461b31b5b1075ed8689a7ee8292"  # SHA-256 of "impure"
 
 
 class DerivationError(ValueError):

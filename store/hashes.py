@@ -13,8 +13,7 @@ The messages of :class:`HashError` are those of Nix.
 
 from __future__ import annotations
 
-import base64
-import hashlib
+from binascii import b2a_base64
 from collections.abc import Callable
 from typing import Final
 
@@ -53,7 +52,7 @@ class Hash:
 
     def base64(self) -> str:
         """The digest in padded base-64, without the algorithm."""
-        return base64.b64encode(self.digest).decode("ascii")
+        return b2a_base64(self.digest, newline=False).decode("ascii")
 
     def sri(self) -> str:
         """``ALGO-BASE64``."""
@@ -204,6 +203,8 @@ class Hasher:
     """A hash being computed: feed it with :meth:`update`, then ask for :meth:`finish`."""
 
     def __init__(self, algo: str) -> None:
+        import hashlib
+
         digest_size(algo)
         if algo == "blake3":
             raise HashError("hash algorithm 'blake3' cannot be computed here")

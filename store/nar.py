@@ -9,7 +9,6 @@ A *sink* is any function that takes bytes: ``hashlib.sha256().update``, ``file.w
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -189,6 +188,8 @@ def write_nar(path: str, sink: Sink, keep: Filter | None = None) -> int:
 
 def nar_sha256(path: str, keep: Filter | None = None) -> bytes:
     """The SHA-256 digest of :func:`write_nar`'s archive."""
+    import hashlib
+
     hasher = hashlib.sha256()
     write_nar(path, hasher.update, keep)
     return hasher.digest()

@@ -8,7 +8,6 @@ Specification: the Nix manual, "nix flake", "Flake references" and "Types". A re
 from __future__ import annotations
 
 import re
-import urllib.parse
 from typing import Final
 
 from evaluator.runtime.errors import EvalError
@@ -37,11 +36,15 @@ Ref = dict[str, object]
 
 
 def _quote(text: str, keep: str) -> str:
-    return urllib.parse.quote(text, safe=keep, errors="surrogateescape")
+    from urllib.parse import quote
+
+    return quote(text, safe=keep, errors="surrogateescape")
 
 
 def _unquote(text: str) -> str:
-    return urllib.parse.unquote(text, errors="surrogateescape")
+    from urllib.parse import unquote
+
+    return unquote(text, errors="surrogateescape")
 
 
 def _query(text: str) -> dict[str, str]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Final, final
-
-import regex
+from typing import TYPE_CHECKING, Final, final
 
 from evaluator.builtins.regex_search import Machine, Search
 from evaluator.builtins.regex_syntax import (
@@ -28,6 +26,9 @@ from evaluator.runtime.coerce import as_string, as_string_no_context
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import NULL, force
 from evaluator.session import Session
+
+if TYPE_CHECKING:
+    import regex
 
 _TIMEOUT_SECONDS: Final = 10.0
 _MOST_PATTERNS: Final = 4096
@@ -91,6 +92,13 @@ def _byte(code: int) -> str:
     return char if code < 128 and char.isalnum() else f"\\x{code:02x}"
 
 
+def _with_time_limit(text: str) -> regex.Pattern[str]:
+    # Loading that library takes longer than many an evaluation, and few expressions need it.
+    import regex
+
+    return regex.compile(text, regex.DOTALL)
+
+
 @final
 class Matcher:
     """A compiled expression.
@@ -106,7 +114,7 @@ class Matcher:
         self.groups: Final = expression.groups
         text = python_pattern(expression.root)
         self.quick: Final = re.compile(text, re.DOTALL)
-        self.careful: Final = regex.compile(text, regex.DOTALL) if expression.root.risky else None
+        self.careful: Final = _with_time_limit(text) if expression.root.risky else None
         self.machine: Final = None if expression.clear else Machine(expression)
 
     def match(self, text: str, seconds: float = _TIMEOUT_SECONDS) -> list[str | None] | None:

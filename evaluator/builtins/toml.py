@@ -6,9 +6,7 @@ experimental feature ``parse-toml-timestamps``.
 
 from __future__ import annotations
 
-import datetime
 import re
-import tomllib
 from typing import Final
 
 from evaluator.builtins.table import Builtin
@@ -43,7 +41,7 @@ def _value(found: object) -> object:
         return Attrs(items, None)
     if isinstance(found, list):
         return [_value(item) for item in found]
-    if isinstance(found, (datetime.datetime, datetime.date, datetime.time)):
+    if type(found).__module__ == "datetime":
         raise EvalError("while parsing TOML: Dates and times are not supported")
     raise EvalError("while parsing TOML: a value of a kind that Nix does not have")
 
@@ -60,6 +58,8 @@ def _dotted(found: re.Match[str]) -> str:
 
 
 def from_toml(session: Session, value: object) -> object:
+    import tomllib
+
     text = as_string(value)
     try:
         return _value(tomllib.loads(text))

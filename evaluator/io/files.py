@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from typing import Final, final
@@ -397,6 +396,8 @@ class Files:
 
 def _archived(content: bytes, executable: bool) -> bytes:
     """The SHA-256 of the archive of a file."""
+    import hashlib
+
     hasher = hashlib.sha256()
     writer = NarWriter(hasher.update)
     writer.regular(content, executable)
