@@ -312,7 +312,7 @@ class Lexer:
             shown = self.text[i:j]
             if shown == "\ufeff":
                 message = "byte order mark: Nix does not accept it"
-            elif j == i + 1 and "\udc80" <= shown <= "\udcff":
+            elif j == i + 1 and 0xDC80 <= ord(shown) <= 0xDCFF:
                 message = f"invalid byte 0x{ord(shown) - 0xDC00:02x}: the text is not UTF-8"
             elif shown.isprintable():
                 message = f"invalid character `{shown[:20]}`"
