@@ -12,6 +12,7 @@ from typing import Final
 
 from evaluator import names
 from evaluator.service.protocol import Target
+from evaluator.syntax import expected
 from evaluator.syntax.comments import comment_at
 from evaluator.syntax.cursor import Place, child_base, path_at
 from evaluator.syntax.tree import (
@@ -164,9 +165,18 @@ async def _binding(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Co
 async def _expression(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
     candidates = Candidates(word)
     await _add_scope(snapshot, chain, word, candidates, frozenset())
-    for name in _KEYWORDS:
+    for name in _keywords(snapshot, word):
         candidates.add(Item(name, "keyword"), _KEYWORD)
     return candidates.ranked()
+
+
+def _keywords(snapshot: Snapshot, word: Word) -> Sequence[str]:
+    """The keywords that fit; all while the grammar, which knows that, is being loaded, and where it cannot say."""
+    if not expected.is_ready():
+        expected.prepare()
+        return _KEYWORDS
+    fitting = expected.expected_at(snapshot.source, word.start)
+    return [name for name in _KEYWORDS if name in fitting] if fitting else _KEYWORDS
 
 
 async def _add_scope(

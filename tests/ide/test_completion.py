@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from evaluator.service.protocol import Member
+from evaluator.syntax import expected
 from lsp.ide import rank
 from lsp.ide.completion import completion
 
@@ -57,3 +60,20 @@ async def test_every_offset_of_every_broken_text_gets_an_answer(case_of: CaseOf)
         case = case_of(text[:end] + "$0")
         for offset in range(max(0, end - 3), end + 1):
             await completion(case.snapshot, offset)
+
+
+@pytest.mark.parametrize(
+    ("text", "fitting"),
+    [
+        ("{ a = if b $0", {"then", "let", "rec"}),
+        ("{ a = if b then c $0", {"else", "let", "rec"}),
+        ("{ a = $0", {"let", "if", "with", "rec", "assert"}),
+        ("[ a $0", {"let", "rec"}),
+    ],
+)
+async def test_keywords_are_those_that_fit(case_of: CaseOf, text: str, fitting: set[str]) -> None:
+    expected.grammar()
+    case = case_of(text)
+    found = await completion(case.snapshot, case.offset)
+    assert found is not None
+    assert {item.label for item in found.items if item.kind == "keyword"} == fitting
