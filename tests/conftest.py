@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ def find_nixpkgs() -> Path | None:
         if candidate and (path / "pkgs" / "applications").is_dir() and (path / "lib").is_dir():
             return path.resolve()
     return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let this process and all that it starts run one and the same tvix-lsp: the installed one where there is one.
+
+    The checkout comes last, for `benchmarks` (and for everything, where nothing is installed); without PYTHONSAFEPATH
+    a `python -m evaluator.cli` started here would run the checkout's plain sources.
+    """
+    sys.path.append(str(ROOT))
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    installed = str(Path(compiled.__file__).parent.parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [installed, str(ROOT), *inherited]))
+    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
