@@ -12,6 +12,10 @@ from unittest.mock import patch
 
 from evaluator.cache.answers import VARIABLE, Answer, Question
 from evaluator.cli import main
+from evaluator.thread import evaluation_thread
+
+# Raises Python's recursion limit for good, which hypothesis would complain about in the middle of a test.
+evaluation_thread(lambda: None).join()
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,14 @@ def variables(given: dict[str, str | None]) -> Iterator[None]:
             if value is not None:
                 os.environ[name] = value
         yield
+
+
+@contextlib.contextmanager
+def in_folder(folder: Path) -> Iterator[None]:
+    """``folder`` is the current one for a while."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -109,6 +109,11 @@ def file_for_folder(root: Path) -> None:
     (root / "dir" / "inner").write_text("")
 
 
+def folder_for_link(root: Path) -> None:
+    (root / "dir").rename(root / "moved")
+    (root / "dir").symlink_to("moved")
+
+
 def touch(root: Path) -> None:
     for path in root.rglob("*"):
         if not path.is_symlink():
@@ -126,12 +131,13 @@ KEEP = 'name: type: baseNameOf name != "deep"'
 
 CHANGES: list[tuple[str, str, Callable[[Path], None]]] = [
     ("import", "import ./file.nix", write("file.nix", '"longer than before"')),
-    ("import, same size and time", "import ./file.nix", write_unnoticed("file.nix", '"from FILE"')),
-    ("import, replaced", "import ./file.nix", replace("file.nix", '"from FILE"')),
-    ("import becomes a link", "import ./file.nix", relink("file.nix", "dir/default.nix")),
-    ("import through a link", "import ./file-link", relink("file-link", "dir/default.nix")),
+    ("import, same size and time", "import ./file.nix", write_unnoticed("file.nix", "./text-2")),
+    ("import, replaced", "import ./file.nix", replace("file.nix", "./text-2")),
+    ("import becomes a link", "import ./file.nix", relink("file.nix", "dir/same.nix")),
+    ("import through a link", "import ./file-link", relink("file-link", "dir/same.nix")),
     ("import below a link", "import ./link/default.nix", relink("link", ".")),
     ("import of a folder", "import ./dir", write("dir/default.nix", "1")),
+    ("import of a folder that becomes a link", "import ./dir", folder_for_link),
     ("import by name", "import <file.nix>", write("empty/file.nix", "1")),
     ("import by prefix", "(builtins.tryEval <first/dir>).success", write("missing/dir", "1")),
     (
@@ -182,6 +188,9 @@ SAME: list[tuple[str, str, Callable[[Path], None]]] = [
 @pytest.mark.parametrize(("expression", "edit"), [row[1:] for row in CHANGES], ids=[row[0] for row in CHANGES])
 def test_change_is_seen(asker: Asker, tree: Path, expression: str, edit: Callable[[Path], None]) -> None:
     (tree / "empty-file").touch()
+    (tree / "dir" / "default.nix").write_text("./text")
+    (tree / "file.nix").write_text("./text-1")
+    (tree / "dir" / "same.nix").write_text("./text-1")
     words = ["--strict", "-E", expression]
     first = asker.ask(*words)
     assert first.code == 0, first.err
