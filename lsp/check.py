@@ -191,7 +191,7 @@ def _check_all(files: list[str], codes: frozenset[str], jobs: int) -> Generator[
     try:
         yield from pool.map(_check_chunk, tasks)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # waits for the chunks at hand, a moment
 
 
 def _ignore_interrupts() -> None:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from tests.ide.conftest import Case, CaseOf
 
 
+@pytest.fixture(scope="module", autouse=True)
+def loaded() -> None:
+    """Which keywords fit is known from the start."""
+    expected.grammar()
+
+
 async def test_case(case: Case) -> None:
     found = await completion(case.snapshot, case.offset)
     if case.expected == [("none", "")]:
@@ -72,8 +78,16 @@ async def test_every_offset_of_every_broken_text_gets_an_answer(case_of: CaseOf)
     ],
 )
 async def test_keywords_are_those_that_fit(case_of: CaseOf, text: str, fitting: set[str]) -> None:
-    expected.grammar()
     case = case_of(text)
     found = await completion(case.snapshot, case.offset)
     assert found is not None
     assert {item.label for item in found.items if item.kind == "keyword"} == fitting
+
+
+async def test_all_keywords_while_the_grammar_is_loading(case_of: CaseOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expected, "is_ready", lambda: False)
+    monkeypatch.setattr(expected, "prepare", lambda: None)
+    case = case_of("[ a $0")
+    found = await completion(case.snapshot, case.offset)
+    assert found is not None
+    assert {"let", "if", "then", "else", "in"} <= {item.label for item in found.items if item.kind == "keyword"}

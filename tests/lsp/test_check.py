@@ -289,6 +289,15 @@ def test_the_command(project: Path) -> None:
     assert command("nowhere", cwd=project).returncode == 2
 
 
+def test_processes_leave_without_a_word(tmp_path: Path) -> None:
+    for number in range(check._WORTH_PROCESSES + 10):
+        (tmp_path / f"{number}.nix").write_text("1")
+    for _ in range(3):
+        done = command("--jobs", "2", ".", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == f"{check._WORTH_PROCESSES + 10} files checked: nothing is wrong\n"
+
+
 def test_nothing_heavy_is_imported() -> None:
     """Neither the protocol, nor what only some runs need."""
     program = (
