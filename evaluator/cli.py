@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A process that evaluates once and ends: what it makes, it keeps.
         gc.disable()
     try:
-        code = _run(sys.argv[1:] if argv is None else list(argv))
+        code = _run(sys.argv[1:] if argv is None else list(argv), only=argv is None)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted by the user\n")
         code = _INTERRUPTED
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], only: bool) -> int:
     question = Question.of(words)
     known = None if question is None else question.recall()
     if known is not None:
@@ -63,7 +63,7 @@ def _run(words: list[str]) -> int:
     from evaluator.command.running import evaluate
 
     _allow_any_bytes()
-    return evaluate(options, lambda given: _answer(given, question))
+    return evaluate(options, lambda given: _answer(given, question), only)
 
 
 def _answer(options: Options, question: Question | None) -> None:

@@ -24,7 +24,7 @@ class Limits:
     """Bounds for one evaluation, from now on. Zero means none.
 
     :meth:`cancel` may be called from any thread; the evaluation's own then sees :class:`Interrupted`, whose
-    ``reason`` is a sentence for the user.
+    ``reason`` is a sentence for the user. A subclass may override :meth:`stopped` to do something else.
     """
 
     def __init__(self, seconds: float = 0.0, megabytes: int = 0) -> None:
@@ -46,16 +46,20 @@ class Limits:
         """Asks the evaluation to stop at its next step."""
         self._reason = reason
 
+    def stopped(self, reason: str) -> None:
+        """Ends the evaluation; called on its thread."""
+        raise Interrupted(reason)
+
     def poll(self) -> None:
         """Raises Interrupted when the evaluation must stop."""
         if self._reason:
-            raise Interrupted(self._reason)
+            self.stopped(self._reason)
         if self._deadline and time.monotonic() > self._deadline:
-            raise Interrupted(f"evaluation took longer than {self.seconds:g} seconds")
+            self.stopped(f"evaluation took longer than {self.seconds:g} seconds")
         if self.megabytes:
             self._polls += 1
             if self._polls % _MEMORY_EVERY == 0 and resident_megabytes() > self.megabytes:
-                raise Interrupted(f"evaluation took more than {self.megabytes} MB of memory")
+                self.stopped(f"evaluation took more than {self.megabytes} MB of memory")
 
 
 def resident_megabytes() -> float:

@@ -23,7 +23,7 @@ from evaluator.runtime.compare import less
 from evaluator.runtime.errors import AbortError, EvalError, ThrownError, TypeFault
 from evaluator.runtime.printer import show
 from evaluator.runtime.show import type_name, type_of
-from evaluator.runtime.values import NULL, Attrs, ContextString, PathValue, force
+from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, force, refuel
 from evaluator.session import Session
 
 
@@ -55,7 +55,11 @@ def deep_force(value: object) -> object:
     """Forces a value and everything in it; cycles are entered once."""
     seen: set[int] = set()
     work: list[object] = [force(value)]
+    counters = COUNTERS
     while work:
+        counters.fuel -= 1
+        if counters.fuel <= 0:
+            refuel()
         at = work.pop()
         if isinstance(at, Attrs):
             if id(at) in seen:

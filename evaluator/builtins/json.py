@@ -19,7 +19,17 @@ from evaluator.code.functions import call
 from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import COUNTERS, EMPTY_ATTRS, NULL, Attrs, ContextString, PathValue, force, overflow
+from evaluator.runtime.values import (
+    COUNTERS,
+    EMPTY_ATTRS,
+    NULL,
+    Attrs,
+    ContextString,
+    PathValue,
+    force,
+    overflow,
+    refuel,
+)
 from evaluator.session import Session
 
 _MIN: Final = -(2**63)
@@ -117,6 +127,9 @@ def _descend() -> None:
     if counters.depth > counters.max_depth:
         raise overflow()
     counters.depth += 1
+    counters.fuel -= 1
+    if counters.fuel <= 0:
+        refuel()
 
 
 def _write_list(

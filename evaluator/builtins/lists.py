@@ -10,7 +10,7 @@ from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_
 from evaluator.runtime.compare import less, same_or_equal
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import Attrs, Code, ContextString, Thunk, force
+from evaluator.runtime.values import COUNTERS, Attrs, Code, ContextString, Thunk, force, refuel
 from evaluator.session import Session
 
 
@@ -124,7 +124,12 @@ def fold_left(session: Session, function: object, start: object, value: object) 
     result = start
     if not items:
         return force(start)
+    counters = COUNTERS
     for item in items:
+        # A built-in function asks nobody whether to go on.
+        counters.fuel -= 1
+        if counters.fuel <= 0:
+            refuel()
         result = call2(callee, result, item)
     return result
 
@@ -145,12 +150,22 @@ def all_of(session: Session, function: object, value: object) -> object:
     return True
 
 
+_AT_ONCE: Final = 100_000
+"""Elements that are made without asking whether to go on: a few milliseconds."""
+
+
 def gen_list(session: Session, function: object, count: object) -> object:
     size = as_int(count)
     if size < 0:
         raise EvalError(f"cannot create list of size {size}")
     code = CallOn(as_function(function))
-    return [Thunk(code, index) for index in range(size)]
+    if size <= _AT_ONCE:
+        return [Thunk(code, index) for index in range(size)]
+    result: list[object] = []
+    for start in range(0, size, _AT_ONCE):
+        refuel()
+        result += [Thunk(code, index) for index in range(start, min(start + _AT_ONCE, size))]
+    return result
 
 
 @final

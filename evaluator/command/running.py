@@ -19,17 +19,28 @@ _PATIENCE: Final = 0.06
 """Seconds that an interrupted evaluation has to unwind. Some built-in function may be busy for longer: it is left."""
 
 
-def evaluate(options: Options, print_answers: Callable[[Options], None]) -> int:
+class _LastLimits(Limits):
+    """Limits of the only evaluation of a process: what stops that ends the process, there and then.
+
+    Unwinding would free millions of values first, which takes seconds and is of use to nobody.
+    """
+
+    def stopped(self, reason: str) -> None:
+        complain(f"error: {reason}")
+        _leave(KILLED_BY_INTERRUPT if reason == INTERRUPTED else FAILED)
+
+
+def evaluate(options: Options, print_answers: Callable[[Options], None], only: bool) -> int:
     """Runs ``print_answers`` as the flags want it; the exit code. Errors are reported on standard error.
 
-    An interrupt from the keyboard ends it at once.
+    An interrupt from the keyboard ends it at once. ``only``: the process has nothing to do but this.
     """
     if options.settings:
         from evaluator.command.settings import warnings
 
         for warning in warnings(options.settings):
             complain(warning)
-    limits = Limits(options.max_seconds, options.max_memory)
+    limits = (_LastLimits if only else Limits)(options.max_seconds, options.max_memory)
     # Without limits of its own it is asked all the same: that is where an interrupt is seen.
     limits.start()
     code = FAILED
