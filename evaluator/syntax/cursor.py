@@ -17,6 +17,7 @@ from evaluator.syntax.tree import (
     AttrSet,
     Binary,
     Binding,
+    Broken,
     Expr,
     Formal,
     Formals,
@@ -148,6 +149,8 @@ def children(node: Node) -> list[Node]:
         result = [node.subject, node.path]
     elif isinstance(node, Unary):
         result = [node.operand]
+    elif isinstance(node, Broken):
+        result.extend(node.parts)
     return result
 
 

@@ -22,10 +22,12 @@ from evaluator.syntax.tree import (
     Name,
     Node,
     Paren,
+    Str,
+    Text,
 )
 
 
-def needs_check(bindings: list[Binding]) -> bool:
+def needs_check(source: str, bindings: list[Binding], base: int) -> bool:
     """Whether :func:`check_bindings` could find anything: a quick look at the first names only."""
     if len(bindings) < 2:
         if not bindings:
@@ -38,17 +40,34 @@ def needs_check(bindings: list[Binding]) -> bool:
     for binding in bindings:
         if isinstance(binding, AttrBinding):
             step = binding.path.steps[0]
-            if not isinstance(step, Name):
-                return True
-            seen.add(step.name)
+            if isinstance(step, Name):
+                seen.add(step.name)
+            else:
+                name = _plain_name(source, step, base + binding.start)
+                if name is None:
+                    return True
+                seen.add(name)
             count += 1
         elif isinstance(binding, Inherit):
-            for name in binding.names:
-                if not isinstance(name, Name):
+            for node in binding.names:
+                if not isinstance(node, Name):
                     return True
-                seen.add(name.name)
+                seen.add(node.name)
                 count += 1
     return len(seen) != count
+
+
+def _plain_name(source: str, step: Node, base: int) -> str | None:
+    """What a string says that has nothing to be read specially; None for all else."""
+    if not isinstance(step, Str) or step.indented or len(step.parts) != 1:
+        return None
+    part = step.parts[0]
+    if not isinstance(part, Text):
+        return None
+    raw = source[base + part.start : base + part.end]
+    if "\\" in raw or "$" in raw or "\r" in raw:
+        return None
+    return raw
 
 
 class _Slot:

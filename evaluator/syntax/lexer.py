@@ -1,16 +1,15 @@
 """From text to tokens: three parallel lists, and the comments.
 
-The lexer scans bytes: one byte a code point, everything above Latin-1 replaced by
-``0x80`` (outside strings and comments no such character is part of a token), so an
-index into them is an index into the text.
+It follows the flex rules of C++ Nix: the longest match wins, so ``a.b/c`` is a path, ``a:b`` a URI and ``1/2`` a path
+too. Strings are told apart from what is interpolated into them by a stack of modes, never by recursion.
 
-It follows the flex rules of C++ Nix: the longest match wins, so ``a.b/c`` is a
-path, ``a:b`` a URI and ``1/2`` a path too. Strings are told apart from what is
-interpolated into them by a stack of modes, never by recursion.
+**Bindings read before.** Where a solid binding is known to start (:mod:`evaluator.syntax.reuse`), it and its
+neighbours become one :data:`~evaluator.syntax.tokens.READY` token.
 
-**Broken text.** With ``recover`` set the lexer guesses where a string that swallows
-the rest of the file was meant to end, and flags the token that starts the attribute
-path before each ``=`` with :data:`~evaluator.syntax.tokens.BINDING`.
+**Broken text.** With ``recover`` set the lexer guesses where a string that swallows the rest of the file was meant to
+end, flags the token that starts the attribute path before each ``=`` with :data:`~evaluator.syntax.tokens.BINDING`,
+and first lets :meth:`Lexer.try_strictly` read the binding that starts there. Without, it notes where the indentation
+speaks against the braces.
 """
 
 # Chains of == compare small integers without building a tuple first.
@@ -18,10 +17,24 @@ path before each ``=`` with :data:`~evaluator.syntax.tokens.BINDING`.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-from evaluator.syntax.problems import Edit, Fix, Problem
+from evaluator.syntax.quoted import QuoteScanner
+from evaluator.syntax.reuse import Run, merged
+from evaluator.syntax.scanner import (
+    DIGIT,
+    DIGITS,
+    ID_CHAR,
+    IN_BRACE,
+    IN_INDENTED,
+    IN_PATH,
+    IN_STRING,
+    LETTERS,
+    PATH_CHAR,
+    latin,
+    members,
+    replacing,
+)
 from evaluator.syntax.tokens import (
     AND_OP,
     ASSIGN,
@@ -37,15 +50,11 @@ from evaluator.syntax.tokens import (
     ELLIPSIS,
     EOF,
     EQUAL,
-    FLOAT,
     GREATER,
     GREATER_EQUAL,
     ID,
     IMPLIES,
-    IND_CLOSE,
-    IND_OPEN,
-    INDENTED,
-    INT,
+    INHERIT,
     KEYWORDS,
     LBRACE,
     LBRACKET,
@@ -56,48 +65,27 @@ from evaluator.syntax.tokens import (
     NOT,
     OR,
     OR_OP,
-    PATH,
-    PATH_CLOSE,
-    PATH_OPEN,
     PIPE_FROM,
     PIPE_INTO,
     PLUS,
     QUESTION,
     RBRACE,
     RBRACKET,
+    READY,
     RPAREN,
-    SEARCH_PATH,
     SEMICOLON,
     STR_CLOSE,
     STR_OPEN,
     STRING,
-    TEXT,
     TIMES,
     UNEQUAL,
     UPDATE,
-    URI,
 )
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
-
-def _members(characters: str) -> bytes:
-    table = bytearray(256)
-    for character in characters:
-        table[ord(character)] = 1
-    return bytes(table)
-
-
-_LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_DIGITS: Final = "0123456789"
-
-_ID_CHAR: Final[bytes] = _members(_LETTERS + _DIGITS + "_'-")
-_PATH_CHAR: Final[bytes] = _members(_LETTERS + _DIGITS + "._-+")
-_URI_CHAR: Final[bytes] = _members(_LETTERS + _DIGITS + "%/?:@&=+$,-_.!~*'")
-_LETTER: Final[bytes] = _members(_LETTERS)
-_DIGIT: Final[bytes] = _members(_DIGITS)
-_BLANK: Final[bytes] = _members(" \t\r\n")
+_BLANK: Final[bytes] = members(" \t\r\n")
 
 # What a character can start: see Lexer.run.
 _WORD: Final = 1
@@ -106,16 +94,18 @@ _SPACE: Final = 3
 _NUMBER: Final = 4
 _OTHER: Final = 5
 
+_FAR: Final = 1 << 60  # beyond every text
+
 
 def _classes() -> bytes:
     table = bytearray(256)
-    for letter in _LETTERS + "_":
+    for letter in LETTERS + "_":
         table[ord(letter)] = _WORD
     for single in "()[];,:@=":
         table[ord(single)] = _SINGLE
     for blank in " \t\r\n":
         table[ord(blank)] = _SPACE
-    for digit in _DIGITS:
+    for digit in DIGITS:
         table[ord(digit)] = _NUMBER
     for other in "{}\"'.$/+-*<>!&|?~#":
         table[ord(other)] = _OTHER
@@ -143,23 +133,7 @@ def _singles() -> bytes:
 
 
 _SINGLE_KIND: Final[bytes] = _singles()
-_KEYWORD_START: Final[bytes] = _members("iteawlro")
-
-# Modes: what an open brace returns to when it is closed.
-_BRACE: Final = 0
-_IN_STRING: Final = 1
-_IN_INDENTED: Final = 2
-_IN_PATH: Final = 3
-
-_WIDE: Final = re.compile("[^\x00-\xff]")
-_BINDING_LINE: Final = re.compile(rb"[ \t]*(?:inherit[ \t(]|[A-Za-z_\"$][\w'\-.\"${}]*+[ \t]+=[ \t\r\n])")
-
-
-def latin(text: str) -> bytes:
-    """One byte a code point; what is above Latin-1 becomes ``0x80``."""
-    if text.isascii():
-        return text.encode("ascii")
-    return _WIDE.sub("\x80", text).encode("latin-1")
+_KEYWORD_START: Final[bytes] = members("iteawlro")
 
 
 # What people do not see or mean, and what they did mean.
@@ -187,65 +161,80 @@ _LOOKALIKES: Final[dict[str, str]] = {
 }
 
 
-def _replace(start: int, end: int, text: str) -> Fix:
-    """Put something, or nothing, in the place of characters."""
-    title = f"Write `{text}`" if text.strip() else "Write a blank" if text else "Remove it"
-    return Fix(title, [Edit(start, end, text)])
-
-
-class Lexer:
-    """The tokens of ``text[start:end]``; ``run`` fills the lists.
+class Lexer(QuoteScanner):
+    """The tokens of ``text[start:end]``; ``run`` fills the lists, ``finished`` says that they are full.
 
     ``kinds``, ``starts`` and ``ends`` belong together, offsets are absolute code
     points, the last token is ``EOF`` at ``end``. ``comments`` are ``(start, end)``.
+    ``runs`` are the bindings known to be solid, in the order of the text; what a READY token stands for is in
+    ``ready``, by its start.
     """
 
-    def __init__(self, text: str, start: int, end: int, recover: bool) -> None:
-        self.text: Final = text
-        self.recover: Final = recover
-        self.data: bytes = latin(text if end == len(text) else text[:end]) + b"\0\0\0\0"
-        self.begin: i64 = start
-        self.size: i64 = end
-        self.kinds: list[int] = []
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        self.comments: list[tuple[int, int]] = []
-        self.problems: list[Problem] = []
-        self.modes: list[int] = []
-        self.openers: list[int] = []
-        # A run of path characters that was found to be no path ends here.
-        self.plain_run: i64 = -1
-        self.string_checked: i64 = -1
+    def __init__(
+        self,
+        text: str,
+        start: int,
+        end: int,
+        recover: bool,
+        data: bytes | None = None,
+        runs: list[Run] | None = None,
+    ) -> None:
+        super().__init__(text, latin(text[:end]) if data is None else data, start, end, recover)
+        self.at: i64 = start
+        self.finished: bool = False
+        self.ready: Final[dict[int, Run]] = {}
+        # Those that come first at the end, and which of them comes next.
+        self.runs: list[Run] = [] if runs is None else list(reversed(runs))
+        self.run_index: i64 = len(self.runs)
+        self.next_member: i64 = 0
+        self.next_ready: i64 = _FAR
+        self.next_run()
+        self.skip_runs(start)
+        # Where the last comment ends that is looked for, and the opener whose line is indented by `brace_indent`.
+        self.next_comment_end: i64 = -1
+        self.brace: i64 = -1
+        self.brace_indent: i64 = 0
 
-    def add(self, kind: int, start: int, end: int) -> None:
-        self.kinds.append(kind)
-        self.starts.append(start)
-        self.ends.append(end)
-
-    def report(self, code: str, message: str, start: int, end: int, fix: Fix | None = None) -> None:
-        self.problems.append(Problem(code, message, start, end, fix))
-
-    def run(self) -> None:
-        """Scan everything."""
+    def run(self, count: i64 = _FAR) -> None:
+        """Scan at least ``count`` tokens more, or up to the end."""
+        if self.finished:
+            return
         data = self.data
         kinds = self.kinds
         starts = self.starts
         ends = self.ends
         size: i64 = self.size
-        i: i64 = self.begin
+        i: i64 = self.at
         recover = self.recover
+        next_ready: i64 = self.next_ready
+        goal: i64 = len(kinds) + count
         while True:
             c: i64 = data[i]
             start: i64 = i
             what: i64 = _CLASS[c]
             if what == _SPACE:
-                i += 1
-                while _BLANK[data[i]]:
+                line: i64 = -1
+                while _BLANK[c]:
                     i += 1
+                    if c == 10:
+                        line = i
+                    c = data[i]
+                if line >= 0 and not recover and self.modes and (_CLASS[c] == _WORD or c == 34 or c == 36):
+                    if i - line <= self.indent_of_brace():
+                        self.shallow.append(i)
+                        self.shallow_in.append(self.brace)
                 continue
+            if i >= next_ready:
+                i = self.take_ready(i)
+                next_ready = self.next_ready
+                if i > start:
+                    continue
+            if len(kinds) >= goal:
+                self.at = i
+                return
             if what == _WORD:
                 i += 1
-                while _ID_CHAR[data[i]]:
+                while ID_CHAR[data[i]]:
                     i += 1
                 c2: i64 = data[i]
                 # "." and "+" may go on as a path or a URI, "/" and ":" make one here.
@@ -257,6 +246,12 @@ class Lexer:
                 kind: int = ID
                 if _KEYWORD_START[c] and 2 <= i - start <= 7:
                     kind = KEYWORDS.get(self.text[start:i], ID)
+                    if recover and kind == INHERIT:
+                        j = self.read_ahead(start, len(kinds))
+                        if j:
+                            i = j
+                            next_ready = self.next_ready
+                            continue
                 kinds.append(kind)
                 starts.append(start)
                 ends.append(i)
@@ -277,7 +272,10 @@ class Lexer:
                         if recover:
                             starts.append(start)
                             ends.append(i)
-                            self.flag_binding()
+                            j = self.flag_binding()
+                            if j:
+                                i = j
+                            next_ready = self.next_ready
                             continue
                 else:
                     kinds.append(_SINGLE_KIND[c])
@@ -293,8 +291,8 @@ class Lexer:
             if i >= size:
                 break
             i = self.bad(i)
-        while self.modes:
-            self.modes.pop()
+        self.at = size
+        self.finished = True
         self.add(EOF, size, size)
 
     def bad(self, i: i64) -> i64:
@@ -307,7 +305,7 @@ class Lexer:
                 null = True
             j += 1
         if null:
-            self.report("null-byte", "NUL character: Nix reads no further than this", i, j, _replace(i, j, ""))
+            self.report("null-byte", "NUL character: Nix reads no further than this", i, j, replacing(i, j, ""))
         else:
             shown = self.text[i:j]
             if shown == "\ufeff":
@@ -319,7 +317,7 @@ class Lexer:
             else:
                 message = f"invalid character {shown[:20]!a}"
             instead = [_LOOKALIKES.get(character, "?") for character in shown[:20]]
-            fix = None if "?" in instead or j - i > 20 else _replace(i, j, "".join(instead))
+            fix = None if "?" in instead or j - i > 20 else replacing(i, j, "".join(instead))
             self.report("invalid-character", message, i, j, fix)
         if not self.recover:
             self.add(BAD, i, j)
@@ -332,7 +330,7 @@ class Lexer:
         kind: int = BAD
         width: i64 = 1
         if c == 123:  # {
-            self.modes.append(_BRACE)
+            self.modes.append(IN_BRACE)
             self.openers.append(i)
             kind = LBRACE
         elif c == 125:  # }
@@ -340,11 +338,11 @@ class Lexer:
             if self.modes:
                 mode = self.modes.pop()
                 opener = self.openers.pop()
-                if mode == _IN_STRING:
+                if mode == IN_STRING:
                     return self.string(i + 1, opener)
-                if mode == _IN_INDENTED:
+                if mode == IN_INDENTED:
                     return self.indented(i + 1, opener)
-                if mode == _IN_PATH:
+                if mode == IN_PATH:
                     return self.path_rest(i + 1, opener, False)
             return i + 1
         elif c == 34:  # "
@@ -357,10 +355,10 @@ class Lexer:
                         return j
                 kind = ELLIPSIS
                 width = 3
-            elif _DIGIT[n]:
+            elif DIGIT[n]:
                 return self.number(i)
             else:
-                if (n == 47 or _PATH_CHAR[n]) and i > self.plain_run:
+                if (n == 47 or PATH_CHAR[n]) and i > self.plain_run:
                     j = self.path_or_uri(i)
                     if j:
                         return j
@@ -376,14 +374,17 @@ class Lexer:
             return j
         elif c == 36:  # $
             if n == 123:
-                self.modes.append(_BRACE)
+                self.modes.append(IN_BRACE)
                 self.openers.append(i)
                 kind = DOLLAR
                 width = 2
         elif c == 47:  # /
             if n == 42:
-                j = self.data.find(b"*/", i + 2)
-                if j >= 0:
+                if self.next_comment_end < i + 2:
+                    found: i64 = data.find(b"*/", i + 2)
+                    self.next_comment_end = found if found >= 0 else _FAR
+                j = self.next_comment_end
+                if j < self.size:
                     self.comments.append((i, j + 2))
                     return j + 2
                 return self.open_comment(i)
@@ -391,7 +392,7 @@ class Lexer:
                 kind = UPDATE
                 width = 2
             else:
-                if _PATH_CHAR[n] or n == 36:
+                if PATH_CHAR[n] or n == 36:
                     j = self.path_or_uri(i)
                     if j:
                         return j
@@ -423,7 +424,7 @@ class Lexer:
                 j = self.conflict_marker(i)
                 if j:
                     return j
-            if _PATH_CHAR[n]:
+            if PATH_CHAR[n]:
                 j = self.search_path(i)
                 if j:
                     return j
@@ -486,326 +487,149 @@ class Lexer:
             j += 1
         self.report("unterminated-comment", "this comment is never closed: `*/` is missing", i, i + 2)
         self.comments.append((i, j))
+        if not self.recover:
+            self.add(BAD, i, j)
         return j
 
-    def number(self, i: i64) -> i64:
-        """An integer or float (or a path that starts with a digit)."""
-        data = self.data
-        if i > self.plain_run:
-            path = self.path_or_uri(i)
-            if path:
-                return path
-        j: i64 = i
-        while _DIGIT[data[j]]:
-            j += 1
-        kind: int = INT
-        if data[j] == 46:
-            first: i64 = data[i]
-            after: i64 = j + 1
-            while _DIGIT[data[after]]:
-                after += 1
-            # Nix: [1-9][0-9]*\.[0-9]*  or  0?\.[0-9]+
-            if (first != 48 and j > i) or (after > j + 1 and (j == i or j == i + 1)):
-                kind = FLOAT
-                j = after
-                if data[j] == 69 or data[j] == 101:  # e
-                    after = j + 1
-                    if data[after] == 43 or data[after] == 45:
-                        after += 1
-                    if _DIGIT[data[after]]:
-                        while _DIGIT[data[after]]:
-                            after += 1
-                        j = after
-        self.add(kind, i, j)
-        return j
+    # Bindings that need not be read.
 
-    # Paths and URIs.
+    def next_run(self) -> None:
+        """Turn to the next run of solid bindings."""
+        self.run_index -= 1
+        if self.run_index < 0:
+            self.next_ready = _FAR
+            return
+        run = self.runs[self.run_index]
+        self.next_member = run.first
+        self.next_ready = run.start_of(run.first)
 
-    def path_or_uri(self, start: i64) -> i64:
-        """The end of the path or URI that starts here, its tokens added; 0 when there is none."""
-        data = self.data
-        i: i64 = start
-        if data[i] == 126:  # ~
-            i += 1
-        else:
-            while _PATH_CHAR[data[i]]:
-                i += 1
-        run = i
-        if data[i] == 58 and _URI_CHAR[data[i + 1]]:
-            # A scheme has no underscore and starts with a letter: find where one could start.
-            first: i64 = i
-            while first > start and data[first - 1] != 95:
-                first -= 1
-            while first < i and not _LETTER[data[first]]:
-                first += 1
-            if first == start:
-                i += 1
-                while _URI_CHAR[data[i]]:
-                    i += 1
-                self.add(URI, start, i)
+    def skip_runs(self, i: i64) -> None:
+        """Forget the solid bindings that start before ``i``."""
+        while self.next_ready < i:
+            run = self.runs[self.run_index]
+            index: i64 = run.at_or_after(i)
+            if index < run.stop:
+                self.next_member = index
+                self.next_ready = run.start_of(index)
+                return
+            self.next_run()
+
+    def take_ready(self, i: i64) -> i64:
+        """Make one token of the solid bindings that start here; answers where they end, or ``i`` if none can."""
+        if self.next_ready > i or (self.next_ready == i and self.goes_on(len(self.kinds))):
+            return i
+        if self.next_ready < i:
+            self.skip_runs(i)
+            if self.next_ready != i or self.goes_on(len(self.kinds)):
                 return i
-            self.plain_run = first if first < i else i - 1
-            return 0
-        while data[i] == 47 and _PATH_CHAR[data[i + 1]]:
-            i += 1
-            while _PATH_CHAR[data[i]]:
-                i += 1
-        if i > run:
-            if data[i] != 47:
-                if data[i] == 36 and data[i + 1] == 123:
-                    self.add(PATH_OPEN, start, start)
-                    return self.path_rest(start, start, True)
-                self.add(PATH, start, i)
-                return i
-        elif not (data[i] == 47 and data[i + 1] == 36 and data[i + 2] == 123):
-            self.plain_run = run - 1
-            return 0
-        self.add(PATH_OPEN, start, start)
-        return self.path_rest(start, start, True)
-
-    def path_rest(self, start: i64, opener: i64, first: bool) -> i64:
-        """The text of a path up to its next interpolation or its end."""
-        data = self.data
-        i: i64 = start
-        if first and data[i] == 126:
-            i += 1
-        doubled: i64 = 0
-        while _PATH_CHAR[data[i]] or data[i] == 47:
-            if data[i] == 47 and data[i + 1] == 47 and i + 1 > doubled:
-                # C++ Nix reads the second slash as a new piece, and allows one such piece before "${".
-                doubled = i + 1
-            i += 1
-        if i > start:
-            self.add(TEXT, start, i)
-        if data[i] == 36 and data[i + 1] == 123:
-            self.add(DOLLAR, i, i + 2)
-            self.modes.append(_IN_PATH)
-            self.openers.append(opener)
-            return i + 2
-        self.add(PATH_CLOSE, i, i)
-        if i > start and data[i - 1] == 47:
-            self.report("trailing-slash", "a path cannot end in a slash", i - 1, i, _replace(i - 1, i, ""))
-        elif first and doubled:
-            self.report("unexpected-token", "a path cannot contain `//`", doubled - 1, doubled + 1)
-        return i
-
-    def search_path(self, start: i64) -> i64:
-        """``<a/b>``: its end, or 0."""
-        data = self.data
-        i: i64 = start + 1
-        while True:
-            if not _PATH_CHAR[data[i]]:
-                return 0
-            while _PATH_CHAR[data[i]]:
-                i += 1
-            if data[i] == 62:
-                break
-            if data[i] != 47:
-                return 0
-            i += 1
-        self.add(SEARCH_PATH, start, i + 1)
-        return i + 1
-
-    # Strings.
-
-    def string_token(self, start: i64) -> i64:
-        """``"…"``: one token when nothing is interpolated."""
-        data = self.data
-        i: i64 = start + 1
-        while True:
-            c: i64 = data[i]
-            if c == 34:
-                self.add(STRING, start, i + 1)
-                return i + 1
-            if c == 36 or c == 92 or c == 10 or c == 0:
-                break
-            i += 1
-        self.add(STR_OPEN, start, start + 1)
-        return self.string(start + 1, start)
-
-    def string(self, start: i64, opener: i64) -> i64:
-        """The text of a ``"`` string up to its next interpolation or its end."""
-        data = self.data
-        size: i64 = self.size
-        i: i64 = start
-        while True:
-            c: i64 = data[i]
-            if c == 34:
-                if i > start:
-                    self.add(TEXT, start, i)
-                self.add(STR_CLOSE, i, i + 1)
-                return i + 1
-            if c == 36:
-                n: i64 = data[i + 1]
-                if n == 123:
-                    if i > start:
-                        self.add(TEXT, start, i)
-                    self.add(DOLLAR, i, i + 2)
-                    self.modes.append(_IN_STRING)
-                    self.openers.append(opener)
-                    return i + 2
-                if n == 34:
-                    i += 1
-                elif n == 92:
-                    i += 3
-                else:
-                    i += 2
-            elif c == 92:
-                i += 2
-            elif c == 0 and i >= size:
-                return self.unterminated(start, size, opener, STR_CLOSE)
-            elif c == 10 and self.recover and i > self.string_checked and self.stops_at_line(i):
-                return self.unterminated(start, i, opener, STR_CLOSE)
-            else:
-                if c == 0:
-                    self.null_in_string(i)
-                i += 1
-
-    def null_in_string(self, i: i64) -> None:
-        self.report("null-byte", "NUL character: Nix strings cannot hold it", i, i + 1, _replace(i, i + 1, ""))
-
-    def unterminated(self, start: i64, end: i64, opener: i64, close: int) -> i64:
-        """Close a string where the text does not."""
-        if end > self.size:
-            end = self.size
-        if end > start:
-            self.add(TEXT, start, end)
-        self.add(close, end, end)
-        width = 2 if close == IND_CLOSE else 1
-        self.report("unterminated-string", "this string is never closed", opener, opener + width)
+        whole = self.runs[self.run_index]
+        first = self.next_member
+        stop: i64 = whole.stop
+        if self.recover:
+            stop = self.same_column(whole, first)
+        elif self.modes:
+            self.check_columns(whole, first)
+        run = whole.part(first, stop)
+        self.ready[i] = run
+        end = run.end_of(stop - 1)
+        run.add_comments(self.comments)
+        run.add_problems(self.problems)
+        self.add(READY, i, end)
+        self.skip_runs(end)
         return end
 
-    def stops_at_line(self, newline: i64) -> bool:
-        """Whether a ``"`` string that reaches the end of a line was meant to end there.
+    def goes_on(self, token: i64) -> bool:
+        """Whether an attribute path goes on with the token, which has not been read yet, behind a dot."""
+        if token == 0 or self.kinds[token - 1] != DOT:
+            return False
+        # A path that breaks off at the end of a line ("lib.licenses.") is not part of the next binding's.
+        return not self.recover or self.data.find(b"\n", self.ends[token - 1], self.next_ready) < 0
 
-        It was when what would close it looks like the opening of another string, or
-        when a binding starts on a line before that.
-        """
+    def same_column(self, run: Run, first: i64) -> i64:
+        """Where the neighbours end that are indented like the first, so that they all belong to one construct."""
+        column = self.column(run.start_of(first))
+        index: i64 = first + 1
+        while index < run.stop and self.column(run.start_of(index)) == column:
+            index += 1
+        return index
+
+    def check_columns(self, run: Run, first: i64) -> None:
+        """Note whether one of the neighbours is indented no deeper than the line of the brace they stand in."""
+        least = self.indent_of_brace()
+        index: i64 = first
+        while index < run.stop:
+            column = self.column(run.start_of(index))
+            if 0 <= column <= least:
+                self.shallow.append(run.start_of(first))
+                self.shallow_in.append(self.brace)
+                return
+            index += 1
+
+    def indent_of_brace(self) -> i64:
+        """How far the line is indented where the innermost open brace stands; there is one."""
+        opener: i64 = self.openers[-1]
+        if opener != self.brace:
+            self.brace = opener
+            self.brace_indent = self.indent(opener)
+        return self.brace_indent
+
+    def column(self, offset: i64) -> i64:
+        """How far a token stands from the start of its line; -1 when it is not the first on it."""
         data = self.data
-        size: i64 = self.size
-        i: i64 = newline
-        depth: i64 = 0
-        while True:
-            c: i64 = data[i]
-            if c == 34 and depth == 0:
-                break
-            if c == 0 and i >= size:
-                return True
-            if c == 92:
-                i += 1
-            elif c == 36 and data[i + 1] == 123:
-                depth += 1
-                i += 1
-            elif c == 123 and depth:
-                depth += 1
-            elif c == 125 and depth:
-                depth -= 1
-            i += 1
-        after: i64 = data[i + 1]
-        if _ID_CHAR[after] or after == 34 or after == 36 or after == 47 or after >= 128:
-            return True
-        before: i64 = data[i - 1]
-        if before == 32 and data[i - 2] == 61:
-            return True
-        self.string_checked = i
+        i: i64 = offset
+        while i > self.begin and (data[i - 1] == 32 or data[i - 1] == 9):
+            i -= 1
+        if i > self.begin and data[i - 1] != 10:
+            return -1
+        return offset - i
+
+    def read_ahead(self, start: i64, token: i64) -> i64:
+        """Read the binding strictly that starts with the token ``token`` at ``start``, and those behind it.
+
+        Where that goes well they become one READY token in the place of ``token`` and all that follow, and the answer
+        is where it ends; 0 where not.
+        """
+        if not self.try_strictly(start):
+            return 0
+        while len(self.kinds) > token:
+            self.kinds.pop()
+            self.starts.pop()
+            self.ends.pop()
+        while self.comments and self.comments[-1][0] >= start:
+            self.comments.pop()
+        while self.problems and self.problems[-1].start >= start:
+            self.problems.pop()
+        end = self.take_ready(start)
+        return end if end > start else 0
+
+    def try_strictly(self, start: i64) -> bool:
+        """Whether the binding that starts here can be read strictly; it is the next of the runs then."""
         return False
 
-    def indented_token(self, start: i64) -> i64:
-        """``''…''``: one token when nothing is interpolated."""
-        data = self.data
-        size: i64 = self.size
-        if not self.recover:
-            i: i64 = start + 2
-            while True:
-                c: i64 = data[i]
-                if c == 39:
-                    if data[i + 1] != 39:
-                        i += 1
-                        continue
-                    n: i64 = data[i + 2]
-                    if n == 36 or n == 39:
-                        i += 3
-                    elif n == 92 and i + 3 < size:
-                        i += 4
-                    else:
-                        self.add(INDENTED, start, i + 2)
-                        return i + 2
-                elif c == 36:
-                    n = data[i + 1]
-                    if n == 123:
-                        break
-                    i += 1 if n == 39 else 2
-                elif c == 0:
-                    break
-                else:
-                    i += 1
-        self.add(IND_OPEN, start, start + 2)
-        return self.indented(start + 2, start)
+    def borrow_runs(self, other: Lexer) -> None:
+        """Know of the runs that ``other`` has still before it; it must not turn to the next meanwhile."""
+        self.runs = other.runs
+        self.run_index = other.run_index + 1
+        self.next_run()
+        self.skip_runs(self.at)
 
-    def indented(self, start: i64, opener: i64) -> i64:
-        """The text of a ``''`` string up to its next interpolation or its end."""
-        data = self.data
-        size: i64 = self.size
-        i: i64 = start
-        while True:
-            c: i64 = data[i]
-            if c == 39:
-                if data[i + 1] != 39:
-                    i += 1
-                    continue
-                n: i64 = data[i + 2]
-                if n == 36 or n == 39:
-                    i += 3
-                elif n == 92 and i + 3 < size:
-                    i += 4
-                else:
-                    if i > start:
-                        self.add(TEXT, start, i)
-                    self.add(IND_CLOSE, i, i + 2)
-                    return i + 2
-            elif c == 36:
-                n = data[i + 1]
-                if n == 123:
-                    if i > start:
-                        self.add(TEXT, start, i)
-                    self.add(DOLLAR, i, i + 2)
-                    self.modes.append(_IN_INDENTED)
-                    self.openers.append(opener)
-                    return i + 2
-                i += 1 if n == 39 else 2
-            elif c == 0 and i >= size:
-                return self.unterminated(start, size, opener, IND_CLOSE)
-            elif c == 10 and self.recover and self.dedents(i, opener):
-                return self.unterminated(start, i, opener, IND_CLOSE)
-            else:
-                if c == 0:
-                    self.null_in_string(i)
-                i += 1
-
-    def dedents(self, newline: i64, opener: i64) -> bool:
-        """Whether the line after ``newline`` is no longer inside the ``''`` string opened at ``opener``."""
-        data = self.data
-        line: i64 = newline + 1
-        i: i64 = line
-        while data[i] == 32 or data[i] == 9:
-            i += 1
-        c: i64 = data[i]
-        if c == 10 or c == 13 or c == 39 or i >= self.size:
-            return False
-        if i - line > self.indent(opener):
-            return False
-        if _BINDING_LINE.match(data, line) is not None:
-            return True
-        return self.data.find(b"''", i) < 0
-
-    def indent(self, offset: i64) -> i64:
-        """How many blanks the line of ``offset`` starts with."""
-        data = self.data
-        line: i64 = data.rfind(b"\n", 0, offset) + 1
-        i: i64 = line
-        while data[i] == 32 or data[i] == 9:
-            i += 1
-        return i - line
+    def add_runs(self, runs: list[Run]) -> None:
+        """Know of more runs (in the order of the text); what lies before them is not asked for any more."""
+        if not runs:
+            return
+        del self.runs[self.run_index + 1 :]
+        start = runs[0].start_of(runs[0].first)
+        last = runs[-1]
+        end = last.end_of(last.stop - 1)
+        between: list[Run] = []
+        while self.runs and self.runs[-1].start_of(self.runs[-1].first) < end:
+            run = self.runs.pop()
+            first = run.at_or_after(start)
+            if first < run.stop:
+                between.append(run.part(first, run.stop))
+        self.runs.extend(reversed(merged(runs, between)))
+        self.run_index = len(self.runs)
+        self.next_run()
 
     # Broken text.
 
@@ -824,8 +648,11 @@ class Lexer:
         self.report("conflict-marker", "a merge conflict has been left here", start, i)
         return i
 
-    def flag_binding(self) -> None:
-        """Flag the first token of the attribute path before the ``=`` just added."""
+    def flag_binding(self) -> i64:
+        """Flag the first token of the attribute path before the ``=`` just added.
+
+        Answers 0, or where the binding ends if it could be read at once.
+        """
         kinds = self.kinds
         i = len(kinds) - 2
         while i >= 0:
@@ -833,15 +660,16 @@ class Lexer:
             if kind == RBRACE or kind == STR_CLOSE:
                 opener = self.opening(i)
                 if opener < 0:
-                    return
+                    return 0
                 i = opener
             elif kind != ID and kind != OR and kind != STRING:
-                return
+                return 0
             # A path that breaks off at the end of a line ("lib.licenses.") is not part of this one.
             if i == 0 or kinds[i - 1] != DOT or self.data.find(b"\n", self.ends[i - 1], self.starts[i]) >= 0:
                 kinds[i] = kinds[i] | BINDING
-                return
+                return self.read_ahead(self.starts[i], i)
             i -= 2
+        return 0
 
     def opening(self, i: int) -> int:
         """The token that opens what token ``i`` (``}`` or the end of a string) closes; -1 when unclear."""

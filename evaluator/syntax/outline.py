@@ -13,6 +13,7 @@ from evaluator.syntax.tree import (
     AttrPath,
     AttrSet,
     Binary,
+    Broken,
     Float,
     Formals,
     HasAttr,
@@ -111,6 +112,8 @@ class _Outliner:
             return self.form(node.op, [node.left, node.right], base)
         if isinstance(node, Paren):
             return self.form("paren", [node.inner], base)
+        if isinstance(node, Broken):
+            return self.form("broken", list(node.parts), base)
         return f"({type(node).__name__})"
 
     def function(self, node: Lambda, base: int) -> str:

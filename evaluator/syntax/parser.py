@@ -1,728 +1,35 @@
-"""From text to tree: recursive descent, precedence climbing for the operators.
+"""From text to tree.
 
-:func:`parse` never raises. It reads a text twice at most: strictly, as C++ Nix
-would, giving up at the first fault; then, only when there was one, tolerantly,
-which reports every fault and fills the gaps. So text in order costs nothing extra.
+:func:`parse` never raises. It reads a text twice at most: strictly, as C++ Nix would, giving up at the first fault;
+then, only when there was one, tolerantly, which reports every fault and fills the gaps. So text in order costs
+nothing extra.
 
-**How the tolerant reading finds its way back.** Every construct that is still
-open can end before a token that starts a binding (the lexer has flagged them), and
-before a closing bracket, ``;`` or keyword that something around it waits for.
-Indentation decides which of several braces is the missing one. What fits
-nowhere is reported and skipped.
+**Errors stay local.** The tolerant reading guesses, and guesses wrong now and then. So it is kept to the bindings that
+hold a fault: wherever one starts that can be read strictly, that is what it is (:class:`TolerantLexer`), unless quotes
+or indentation say that it has swallowed its neighbours. Whether it can is a matter of its own text alone. That is also
+what lets :mod:`evaluator.syntax.incremental` take bindings over from an earlier tree and still get the very tree that
+reading everything would give.
 """
-
-# Chains of == compare small integers without building a tuple first.
-# ruff: noqa: SIM109
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Final
 
-from evaluator.syntax.duplicates import check_bindings, check_formals, needs_check
+from evaluator.syntax.expressions import Parser
 from evaluator.syntax.lexer import Lexer
-from evaluator.syntax.pieces import PieceReader
-from evaluator.syntax.problems import ERROR, Edit, Fix, Problem
+from evaluator.syntax.problems import ERROR, Problem
 from evaluator.syntax.reader import MAX_DEPTH, GiveUp
-from evaluator.syntax.strings import is_static
-from evaluator.syntax.tokens import (
-    ASSERT,
-    ASSIGN,
-    AT,
-    BINDING,
-    COLON,
-    COMMA,
-    DOLLAR,
-    DOT,
-    ELSE,
-    EOF,
-    FLOAT,
-    ID,
-    IF,
-    IN,
-    IND_OPEN,
-    INDENTED,
-    INHERIT,
-    INT,
-    LBRACE,
-    LBRACKET,
-    LET,
-    LPAREN,
-    MINUS,
-    NEGATE_OPERAND,
-    NOT,
-    NOT_OPERAND,
-    OR,
-    PATH,
-    PATH_OPEN,
-    PIPE_FROM,
-    PIPE_INTO,
-    PRECEDENCE,
-    QUESTION,
-    RBRACE,
-    RBRACKET,
-    REC,
-    RIGHT_PRECEDENCE,
-    RPAREN,
-    SEARCH_PATH,
-    SEMICOLON,
-    SPELLING,
-    STARTS_SIMPLE,
-    STR_OPEN,
-    STRING,
-    THEN,
-    URI,
-    WITH,
-    spell,
-)
-from evaluator.syntax.tree import (
-    Apply,
-    Assert,
-    AttrBinding,
-    AttrSet,
-    Binary,
-    Binding,
-    Expr,
-    Formals,
-    HasAttr,
-    If,
-    Inherit,
-    Lambda,
-    LegacyLet,
-    Let,
-    ListExpr,
-    Missing,
-    Name,
-    Node,
-    Paren,
-    Path,
-    SearchPath,
-    Select,
-    Source,
-    Str,
-    Text,
-    Unary,
-    Uri,
-    Var,
-    With,
-)
+from evaluator.syntax.reuse import Collector, Reading, Run, merged
+from evaluator.syntax.scanner import latin
+from evaluator.syntax.tokens import BAD
+from evaluator.syntax.tree import Binding, Fault, Source
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
 _RECURSION: Final = 12 * MAX_DEPTH
-
-
-class Parser(PieceReader):
-    """One reading of one run of tokens."""
-
-    # Expressions.
-
-    def parse_root(self) -> Expr:
-        """The whole text."""
-        if self.recover and (self.kind >= BINDING or self.kind == INHERIT):
-            root = self.parse_unbraced()
-        else:
-            root = self.parse_expr()
-        while self.kind != EOF:
-            if not self.recover:
-                raise GiveUp
-            self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} after the end of the expression")
-            before = self.i
-            if self.kind >= BINDING or self.kind == INHERIT:
-                more = self.parse_loose_bindings()
-            elif self.could_start_expression():
-                more = self.parse_expr()
-            else:
-                more = self.missing()
-            if isinstance(root, Missing) and not isinstance(more, Missing):
-                root = more
-            if self.i == before:
-                self.advance()
-        return root
-
-    def parse_unbraced(self) -> Expr:
-        """A text that is bindings only."""
-        start = self.here()
-        at = len(self.problems)
-        root = self.parse_loose_bindings()
-        end = self.previous_end()
-        if not self.stopped:
-            newline = "\n" if self.text.find("\n", start, end) >= 0 else " "
-            edits = [Edit(start, start, "{" + newline), Edit(end, end, newline + "}")]
-            fix = Fix("Put it in braces", edits)
-            self.problems.insert(at, Problem("expected-token", "expected `{`", self.begin, self.begin, fix))
-        return root
-
-    def parse_loose_bindings(self) -> Expr:
-        """Bindings that no brace was opened for."""
-        start = self.here() - self.base
-        bindings = self.parse_bindings(EOF, self.here())
-        return AttrSet(start, self.reached() - self.base, bindings, False)
-
-    def parse_expr(self) -> Expr:
-        """An expression of any kind: one level deeper."""
-        if self.depth > MAX_DEPTH:
-            self.too_deep()
-        self.depth += 1
-        kind = self.kind
-        following = self.kinds[self.i + 1] if kind == ID else EOF
-        if following == COLON or following == AT or (kind == LBRACE and self.is_formals()):
-            expr = self.parse_lambda()
-        elif kind == LET and self.kinds[self.i + 1] != LBRACE:
-            expr = self.parse_let()
-        elif kind == IF:
-            expr = self.parse_if()
-        elif kind == WITH or kind == ASSERT:
-            expr = self.parse_prefix()
-        else:
-            expr = self.parse_op(1)
-            if self.kind == PIPE_INTO or self.kind == PIPE_FROM:
-                expr = self.parse_pipes(expr)
-        self.depth -= 1
-        return expr
-
-    def parse_pipes(self, first: Expr) -> Expr:
-        """``first |> f |> g`` or ``f <| g <| x``, ``first`` already read."""
-        base = self.base
-        kind = self.kind
-        word = SPELLING[kind]
-        operands: list[Expr] = [first]
-        places: list[int] = []
-        while self.kind == PIPE_INTO or self.kind == PIPE_FROM:
-            start = self.here()
-            end = self.ends[self.i]
-            if self.kind != kind:
-                self.fail("mixed-pipes", "`|>` and `<|` cannot be mixed without parentheses", start, end)
-            elif not places:
-                self.report("experimental-pipe", f"`{word}` is an experimental feature of Nix", start, end)
-            places.append(start - base)
-            self.advance()
-            operands.append(self.parse_op(1))
-            if len(places) > MAX_DEPTH:
-                self.too_deep()
-        if kind == PIPE_INTO:
-            left = operands[0]
-            for index in range(len(places)):
-                right = operands[index + 1]
-                left = Binary(left.start, right.end, word, places[index], left, right)
-            return left
-        right = operands[-1]
-        for index in range(len(places) - 1, -1, -1):
-            left = operands[index]
-            right = Binary(left.start, right.end, word, places[index], left, right)
-        return right
-
-    def parse_op(self, minimum: i64) -> Expr:
-        """Operators that bind at least as tightly as ``minimum``."""
-        kind = self.kind
-        if kind == NOT or kind == MINUS:
-            left = self.parse_unary()
-        else:
-            left = self.parse_apply()
-        precedence: i64 = PRECEDENCE[self.kind]
-        if precedence == 0 or precedence < minimum:
-            return left
-        outer = self.depth
-        while precedence >= minimum and precedence != 0:
-            kind = self.kind
-            op_start = self.starts[self.i]
-            if self.depth > MAX_DEPTH:
-                self.too_deep()
-                break
-            self.depth += 1
-            self.advance()
-            if kind == QUESTION:
-                path = self.parse_attrpath(True)
-                left = HasAttr(left.start, path.end, left, path)
-            else:
-                right = self.parse_op(RIGHT_PRECEDENCE[kind])
-                left = Binary(left.start, right.end, SPELLING[kind], op_start - self.base, left, right)
-                if (precedence == 5 or precedence == 6) and PRECEDENCE[self.kind] == precedence:
-                    self.fail_here(
-                        "non-associative",
-                        f"{spell(self.kind)} cannot follow {spell(kind)} without parentheses",
-                    )
-            precedence = PRECEDENCE[self.kind]
-        self.depth = outer
-        return left
-
-    def parse_unary(self) -> Expr:
-        """``!x`` and ``-x``."""
-        start = self.here() - self.base
-        kind = self.kind
-        if self.depth > MAX_DEPTH:
-            self.too_deep()
-            return self.missing()
-        self.depth += 1
-        self.advance()
-        if kind == NOT:
-            operand = self.parse_op(NOT_OPERAND)
-            result = Unary(start, operand.end, "!", operand)
-        else:
-            operand = self.parse_op(NEGATE_OPERAND)
-            result = Unary(start, operand.end, "-", operand)
-        self.depth -= 1
-        return result
-
-    def parse_apply(self) -> Expr:
-        """A function and its arguments."""
-        function = self.parse_select()
-        if STARTS_SIMPLE[self.kind] == 0 and self.kind != LET and not self.recover:
-            return function
-        outer = self.depth
-        while True:
-            if STARTS_SIMPLE[self.kind] == 0 and not (self.kind == LET and self.kinds[self.i + 1] == LBRACE):
-                if not (self.recover and self.unparenthesised()):
-                    break
-            argument = self.parse_select()
-            function = Apply(function.start, argument.end, function, argument)
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                self.too_deep()
-        self.depth = outer
-        return function
-
-    def parse_select(self) -> Expr:
-        """A simple expression, and what is selected from it."""
-        subject = self.parse_simple()
-        if self.kind == DOT:
-            self.advance()
-            path = self.parse_attrpath(True)
-            if self.kind == OR:
-                if self.depth > MAX_DEPTH:
-                    self.too_deep()
-                self.depth += 1
-                self.advance()
-                default = self.parse_select()
-                self.depth -= 1
-                return Select(subject.start, default.end, subject, path, default)
-            return Select(subject.start, path.end, subject, path, None)
-        if self.kind == OR:
-            # Old code has a function named "or": `map or xs` applies map to it.
-            start = self.here() - self.base
-            end = self.ends[self.i] - self.base
-            self.advance()
-            return Apply(subject.start, end, subject, Var(start, end, "or"))
-        return subject
-
-    def parse_simple(self) -> Expr:
-        kind = self.kind
-        start = self.starts[self.i]
-        end = self.ends[self.i]
-        base = self.base
-        if kind == ID:
-            if self.recover and self.is_lambda_name():
-                return self.parse_unbracketed()
-            self.advance()
-            return Var(start - base, end - base, self.text[start:end])
-        if kind == LPAREN:
-            self.advance()
-            self.open_parens += 1
-            inner = self.parse_expr()
-            end = self.close(RPAREN, start)
-            self.open_parens -= 1
-            return Paren(start - base, end - base, inner)
-        if kind == LBRACE:
-            if self.recover and self.is_formals():
-                return self.parse_unbracketed()
-            return self.parse_set(start, False)
-        if kind == STRING:
-            self.advance()
-            parts: list[Node] = []
-            if end > start + 2:
-                parts.append(Text(start + 1 - base, end - 1 - base))
-            return Str(start - base, end - base, parts, False)
-        if kind == INDENTED:
-            self.advance()
-            parts = []
-            if end > start + 4:
-                parts.append(Text(start + 2 - base, end - 2 - base))
-            return Str(start - base, end - base, parts, True)
-        if kind == PATH:
-            self.advance()
-            return Path(start - base, end - base, [Text(start - base, end - base)])
-        if kind == LBRACKET:
-            return self.parse_list()
-        if kind == STR_OPEN or kind == IND_OPEN or kind == PATH_OPEN:
-            return self.parse_parts()
-        if kind == INT:
-            return self.parse_int()
-        if kind == REC:
-            self.advance()
-            if self.kind != LBRACE:
-                self.fail_missing("expected-token", "expected `{` after `rec`", "")
-                return AttrSet(start - base, end - base, [], True)
-            return self.parse_set(start, True)
-        if kind == LET and self.kinds[self.i + 1] == LBRACE:
-            return self.parse_legacy_let()
-        if kind == SEARCH_PATH:
-            self.advance()
-            return SearchPath(start - base, end - base, self.text[start + 1 : end - 1])
-        if kind == FLOAT:
-            return self.parse_float()
-        if kind == URI:
-            self.advance()
-            return Uri(start - base, end - base, self.text[start:end])
-        if self.recover:
-            if kind == LET or kind == IF or kind == WITH or kind == ASSERT:
-                return self.parse_unbracketed()
-            if kind == OR:
-                self.report("unexpected-token", "`or` is a keyword: it cannot be used as a variable", start, end)
-                self.advance()
-                return Var(start - base, end - base, "or")
-        return self.missing_expression()
-
-    def parse_unbracketed(self) -> Expr:
-        """A function, ``let``, ``if`` … where only parentheses would let it stand (tolerant reading)."""
-        start = self.here()
-        at = len(self.problems)
-        expr = self.parse_expr()
-        end = expr.end + self.base
-        problem = Problem(
-            "needs-parentheses",
-            "this expression needs parentheses around it here",
-            start,
-            end,
-            Fix("Put it in parentheses", [Edit(start, start, "("), Edit(end, end, ")")]),
-        )
-        if not self.stopped:
-            self.problems.insert(at, problem)
-        return expr
-
-    def parse_list(self) -> Expr:
-        start = self.here()
-        items: list[Expr] = []
-        if self.depth > MAX_DEPTH:
-            self.too_deep()
-            return self.missing()
-        self.depth += 1
-        self.advance()
-        self.open_brackets += 1
-        while True:
-            if STARTS_SIMPLE[self.kind] or (self.kind == LET and self.kinds[self.i + 1] == LBRACE):
-                items.append(self.parse_select())
-            elif self.kind == RBRACKET or not self.recover:
-                break
-            elif self.kind == OR or self.unparenthesised():
-                items.append(self.parse_select())
-            elif (self.kind == MINUS or self.kind == NOT) and STARTS_SIMPLE[self.kinds[self.i + 1]]:
-                items.append(self.parse_signed_item())
-            elif self.at_sync():
-                if self.kind != SEMICOLON or not self.is_stray_semicolon():
-                    break
-                self.fail_superfluous("unexpected-token", "unexpected `;`: the items of a list stand side by side")
-                self.advance()
-            elif self.kind == COMMA:
-                self.fail_superfluous("unexpected-token", "unexpected `,`: the items of a list stand side by side")
-                self.advance()
-            else:
-                self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} in a list")
-                self.advance()
-        end = self.close(RBRACKET, start)
-        self.open_brackets -= 1
-        self.depth -= 1
-        return ListExpr(start - self.base, end - self.base, items)
-
-    def parse_signed_item(self) -> Expr:
-        """``-1`` in a list, where it needs parentheses."""
-        start = self.here()
-        sign = SPELLING[self.kind]
-        self.advance()
-        operand = self.parse_select()
-        expr = Unary(start - self.base, operand.end, sign, operand)
-        end = expr.end + self.base
-        self.report(
-            "needs-parentheses",
-            "an item with a sign needs parentheses around it",
-            start,
-            end,
-            Fix("Put it in parentheses", [Edit(start, start, "("), Edit(end, end, ")")]),
-        )
-        return expr
-
-    # Sets, let, bindings.
-
-    def parse_set(self, start: int, recursive: bool) -> Expr:
-        """``{ … }``; ``start`` is where it or its ``rec`` starts, the brace is at hand."""
-        brace = self.here()
-        if self.depth > MAX_DEPTH:
-            self.too_deep()
-        self.depth += 1
-        self.advance()
-        self.open_braces += 1
-        bindings = self.parse_bindings(RBRACE, brace)
-        end = self.close(RBRACE, brace)
-        self.open_braces -= 1
-        self.depth -= 1
-        return AttrSet(start - self.base, end - self.base, bindings, recursive)
-
-    def parse_legacy_let(self) -> Expr:
-        """``let { … }``."""
-        start = self.here()
-        self.advance()
-        brace = self.here()
-        if self.depth > MAX_DEPTH:
-            self.too_deep()
-        self.depth += 1
-        self.advance()
-        self.open_braces += 1
-        bindings = self.parse_bindings(RBRACE, brace)
-        end = self.close(RBRACE, brace)
-        self.open_braces -= 1
-        self.depth -= 1
-        return LegacyLet(start - self.base, end - self.base, bindings)
-
-    def parse_let(self) -> Expr:
-        """``let … in body``."""
-        start = self.here()
-        self.advance()
-        self.open_lets += 1
-        bindings = self.parse_bindings(IN, start)
-        self.check_let(bindings)
-        self.open_lets -= 1
-        if self.kind == IN:
-            self.advance()
-        else:
-            self.fail_missing("expected-token", "expected `in`", "\nin")
-            if self.at_sync():
-                body: Expr = self.missing()
-                return Let(start - self.base, body.end, bindings, body)
-        body = self.parse_expr()
-        return Let(start - self.base, body.end, bindings, body)
-
-    def check_let(self, bindings: list[Binding]) -> None:
-        """``let`` takes no computed names."""
-        for binding in bindings:
-            if isinstance(binding, AttrBinding):
-                step = binding.path.steps[0]
-                if not isinstance(step, Name) and not is_static(step) and not isinstance(step, Missing):
-                    at = self.base + binding.start
-                    self.report(
-                        "dynamic-in-let",
-                        "`let` takes no attribute names that must be computed",
-                        at + step.start,
-                        at + step.end,
-                    )
-
-    def parse_bindings(self, closer: i64, opener: int) -> list[Binding]:
-        """Bindings up to (not including) ``closer``; ``opener`` is where the construct started (absolute)."""
-        bindings: list[Binding] = []
-        while True:
-            kind = self.kind
-            if kind == ID or kind == STRING or kind == DOLLAR or kind == STR_OPEN or kind == OR:
-                bindings.append(self.parse_binding())
-            elif kind == INHERIT:
-                bindings.append(self.parse_inherit())
-            elif kind == closer:
-                if closer == RBRACE and self.recover and self.is_stray_brace(opener):
-                    self.fail_superfluous("unexpected-token", "unexpected `}`")
-                    self.advance()
-                    continue
-                break
-            elif not self.recover:
-                raise GiveUp
-            elif kind >= BINDING:
-                if self.belongs_outside(opener, bindings):
-                    break
-                bindings.append(self.parse_binding())
-            elif not self.skip_in_bindings(closer):
-                break
-        if needs_check(bindings):
-            check_bindings(self.text, bindings, self.base, self.problems)
-        return bindings
-
-    def skip_in_bindings(self, closer: i64) -> bool:
-        """Step over what is no binding; false when the bindings end here."""
-        kind = self.kind
-        if kind == SEMICOLON:
-            self.fail_superfluous("unexpected-token", "unexpected `;`")
-            self.advance()
-            return True
-        if self.at_sync():
-            return False
-        if closer == IN and (STARTS_SIMPLE[kind] or kind == LET or kind == IF or kind == WITH or kind == ASSERT):
-            return False
-        self.fail_here("unexpected-token", f"unexpected {spell(kind)}: expected a binding")
-        if STARTS_SIMPLE[kind]:
-            self.parse_select()
-            if self.kind == SEMICOLON:
-                self.advance()
-        else:
-            self.advance()
-        return True
-
-    def parse_binding(self) -> Binding:
-        """``path = value;``"""
-        start = self.starts[self.i]
-        outer = self.base
-        self.base = start
-        path = self.parse_attrpath(False)
-        value: Expr
-        if self.kind == ASSIGN:
-            self.advance()
-            value = self.parse_expr()
-        else:
-            value = self.parse_value_without_assign()
-        end: int
-        if self.kind == SEMICOLON:
-            end = self.ends[self.i]
-            self.advance()
-        else:
-            end = self.end_binding()
-        self.base = outer
-        return AttrBinding(start - outer, end - outer, path, value)
-
-    def parse_value_without_assign(self) -> Expr:
-        """The ``=`` of a binding is missing: guess whether its value is there."""
-        if not self.recover:
-            raise GiveUp
-        if self.kind == COLON:
-            start = self.here()
-            end = self.ends[self.i]
-            self.fail("expected-token", "expected `=`", start, end, Fix("Write `=`", [Edit(start, end, " =")]))
-            self.advance()
-            return self.parse_expr()
-        if self.kind != SEMICOLON and self.at_sync():
-            self.fail_missing("expected-token", "expected `=` and a value", "")
-            return self.missing()
-        self.fail_missing("expected-token", "expected `=`", " =")
-        if (STARTS_SIMPLE[self.kind] and not self.newline_before()) or self.kind == LET:
-            return self.parse_expr()
-        return self.missing()
-
-    def end_binding(self) -> int:
-        """The ``;`` is missing: answers where the binding ends (absolute)."""
-        if not self.recover:
-            raise GiveUp
-        if not self.at_sync():
-            self.skip_junk()
-        if self.kind == SEMICOLON:
-            end = self.ends[self.i]
-            self.advance()
-            return end
-        self.fail_missing("missing-semicolon", "expected `;`", ";")
-        self.hole_end = self.here()
-        return self.hole_end
-
-    def parse_inherit(self) -> Binding:
-        """``inherit a b;`` and ``inherit (source) a b;``"""
-        start = self.here()
-        outer = self.base
-        self.base = start
-        self.advance()
-        source: Expr | None = None
-        if self.kind == LPAREN:
-            opener = self.here()
-            self.advance()
-            self.open_parens += 1
-            source = self.parse_expr()
-            self.close(RPAREN, opener)
-            self.open_parens -= 1
-        names: list[Node] = []
-        while True:
-            kind = self.kind
-            if kind == ID or kind == OR:
-                begin = self.here()
-                end = self.ends[self.i]
-                names.append(Name(begin - start, end - start, self.text[begin:end]))
-                self.advance()
-            elif kind == STRING or kind == STR_OPEN or kind == DOLLAR:
-                names.append(self.inherited_name(self.parse_step(False)))
-            elif self.recover and kind == COMMA:
-                self.fail_superfluous("unexpected-token", "unexpected `,`: `inherit` takes names side by side")
-                self.advance()
-            elif self.recover and kind == DOT:
-                self.fail_here("unexpected-token", "unexpected `.`: `inherit` takes plain names, `inherit (a) b`")
-                self.advance()
-            else:
-                break
-        if self.kind == SEMICOLON:
-            end = self.ends[self.i]
-            self.advance()
-        else:
-            end = self.end_binding()
-        self.base = outer
-        return Inherit(start - outer, end - outer, source, names)
-
-    # Functions and prefixes.
-
-    def parse_lambda(self) -> Expr:
-        """``x: …``, ``{ … }: …``, ``{ … } @ x: …``, ``x @ { … }: …``"""
-        start = self.here()
-        base = self.base
-        name: Name | None = None
-        formals: Formals | None = None
-        if self.kind == ID:
-            name = self.parse_name()
-            if self.kind == AT:
-                self.advance()
-                if self.kind == LBRACE:
-                    formals = self.parse_formals()
-                else:
-                    self.fail_missing("expected-token", "expected `{` after `@`", "")
-        else:
-            formals = self.parse_formals()
-            if self.kind == AT:
-                self.advance()
-                if self.kind == ID:
-                    name = self.parse_name()
-                else:
-                    self.fail_missing("missing-name", "expected a name after `@`", "")
-        if self.kind == COLON:
-            self.advance()
-        else:
-            self.fail_missing("expected-token", "expected `:`", ":")
-            if self.at_sync() or not self.could_start_expression():
-                body: Expr = self.missing()
-                return Lambda(start - base, body.end, name, formals, body)
-        if formals is not None:
-            check_formals(formals, name, base, self.problems)
-        body = self.parse_expr()
-        return Lambda(start - base, body.end, name, formals, body)
-
-    def parse_prefix(self) -> Expr:
-        """``with …; body`` and ``assert …; body``"""
-        start = self.here()
-        kind = self.kind
-        self.advance()
-        head = self.parse_expr()
-        if self.kind == SEMICOLON:
-            self.advance()
-            body = self.parse_expr()
-        else:
-            self.fail_missing("missing-semicolon", f"expected `;` after {spell(kind)}", ";")
-            if self.at_sync() or not self.could_start_expression():
-                body = self.missing()
-            else:
-                body = self.parse_expr()
-        if kind == WITH:
-            return With(start - self.base, body.end, head, body)
-        return Assert(start - self.base, body.end, head, body)
-
-    def parse_if(self) -> Expr:
-        """``if … then … else …``"""
-        start = self.here()
-        self.advance()
-        self.open_ifs += 1
-        condition = self.parse_expr()
-        if self.kind == THEN:
-            self.advance()
-            yes = self.parse_expr()
-        else:
-            self.fail_missing("expected-token", "expected `then`", " then")
-            if self.kind == ELSE or not self.could_start_expression():
-                yes = self.missing()
-            else:
-                yes = self.parse_expr()
-        self.open_ifs -= 1
-        if self.kind == ELSE:
-            self.advance()
-            no = self.parse_expr()
-        else:
-            self.fail_missing("expected-token", "expected `else`", " else")
-            no = self.missing()
-        return If(start - self.base, no.end, condition, yes, no)
+_FAR: Final = 1 << 60  # beyond every text
 
 
 def parse(text: str) -> Source:
@@ -731,28 +38,121 @@ def parse(text: str) -> Source:
     ``text`` is UTF-8 decoded with ``surrogateescape``; all offsets are code points.
     Raises Python's recursion limit where it is too low for deeply nested text.
     """
+    source = read(text, [], None)
+    assert source is not None
+    return source
+
+
+def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
+    """As :func:`parse`, with what is known of the text already.
+
+    ``runs`` are bindings that are known to be solid, in the order of the text; ``fault`` is where reading strictly is
+    known to end, None if not known. The answer is None when it might depend on what was known (never when nothing is).
+    """
     if sys.getrecursionlimit() < _RECURSION:
         sys.setrecursionlimit(_RECURSION)
-    lexer = Lexer(text, 0, len(text), False)
-    lexer.run()
-    parser = Parser(lexer)
-    try:
-        root = parser.parse_root()
-        if parser.problems:
-            parser.problems.sort(key=_place)
-        return Source(text, root, parser.problems, lexer.comments)
-    except GiveUp:
-        start = parser.here()
-        end = parser.ends[parser.i]
-    lexer = Lexer(text, 0, len(text), True)
-    lexer.run()
-    parser = Parser(lexer)
-    root = parser.parse_root()
-    if not _any_error(parser.problems):
+    data = latin(text)
+    spent = 0
+    if fault is None:
+        lexer = Lexer(text, 0, len(text), False, data, runs)
+        parser = Parser(lexer)
+        try:
+            root = parser.parse_root()
+            return Source(text, root, in_order(parser.problems), lexer.comments, None, len(lexer.kinds))
+        except GiveUp:
+            pass
+        # What the strict reading has finished before its fault, and what is known anyway.
+        collector = _finished(lexer, parser)
+        known = merged(runs, collector.runs())
+        loose = collector.loose
+        fault = _fault(lexer, parser)
+        spent = len(lexer.kinds)
+    else:
+        known = runs
+        loose = []
+    if not fault.too_high:  # else the bindings around it may be read alone
+        loose = loose + fault.inside
+    tolerant = TolerantLexer(text, data, known, loose)
+    tolerant.run()
+    reader = Parser(tolerant)
+    root = reader.parse_root()
+    if runs and tolerant.wasted > tolerant.limit // 2:
+        return None
+    problems = reader.problems
+    if not _any_error(problems):
         # What is rejected is never silently accepted by the guesses of the tolerant reading.
-        parser.problems.append(Problem("unexpected-token", "syntax error", start, end))
-    parser.problems.sort(key=_place)
-    return Source(text, root, parser.problems, lexer.comments)
+        at = fault.inside[0] if fault.inside else 0
+        problems.append(Problem("unexpected-token", "syntax error", at, min(at + 1, len(text))))
+    effort = spent + len(tolerant.kinds) + tolerant.spent
+    return Source(text, root, in_order(problems), tolerant.comments, fault, effort)
+
+
+def _fault(lexer: Lexer, parser: Parser) -> Fault:
+    """Where a strict reading has given up."""
+    lexer.run(8)
+    token = parser.i
+    ahead = min(token + 4, len(lexer.ends) - 1)
+    reach = lexer.ends[ahead]
+    if BAD in lexer.kinds[token : ahead + 1]:
+        reach = len(lexer.text)  # perhaps a comment that is closed further on one day
+    # A token may go on where text is added right behind it.
+    while reach < len(lexer.text) and not lexer.text[reach].isspace():
+        reach += 1
+    return Fault(parser.here(), reach + 1, parser.failed, parser.too_high)
+
+
+class TolerantLexer(Lexer):
+    """Makes READY tokens of all that can be read strictly, and tokens of the rest."""
+
+    def __init__(self, text: str, data: bytes, runs: list[Run], loose: list[int]) -> None:
+        super().__init__(text, 0, len(text), True, data, runs)
+        # Where bindings start that are known not to be solid.
+        self.loose: Final = set(loose)
+        # How much has been read strictly for nothing (code points), and how much may be.
+        self.wasted: i64 = 0
+        self.limit: i64 = 4 * len(text) + 10_000
+        self.spent: i64 = 0
+
+    def try_strictly(self, start: i64) -> bool:
+        """Whether the binding that starts here can be read strictly; it is the next of the runs then."""
+        if start in self.loose or self.wasted > self.limit:
+            return False
+        lexer = Lexer(self.text, start, self.size, False, self.data)
+        lexer.borrow_runs(self)
+        parser = Parser(lexer)
+        parser.hasty = True
+        bindings: list[Binding] = []
+        try:
+            parser.parse_neighbours(bindings)
+            parser.kept.append((bindings, 0))
+            if bindings and bindings[-1].height < 0:
+                self.wasted += bindings[-1].end - bindings[-1].start
+        except GiveUp:
+            if parser.failed:
+                self.wasted += parser.here() - parser.failed[-1]
+                if parser.too_high:
+                    del parser.failed[:-1]  # those inside may be read alone
+        self.spent += len(lexer.kinds)
+        collector = _finished(lexer, parser)
+        self.loose.update(parser.failed)
+        self.loose.update(collector.loose)
+        self.add_runs(collector.runs())
+        return self.next_ready == start
+
+
+def _finished(lexer: Lexer, parser: Parser) -> Collector:
+    """The solid bindings that a strict reading has finished before it gave up."""
+    collector = Collector(Reading(lexer.comments, in_order(parser.problems)), _FAR, _FAR, 0)
+    for bindings, base in parser.kept:
+        collector.add_bindings(bindings, base)
+    return collector
+
+
+def in_order(problems: list[Problem]) -> list[Problem]:
+    """The problems by their places; at the same place in the order they were found in."""
+    if len(problems) > 1:
+        return sorted(problems, key=_place)
+    return problems
 
 
 def _any_error(problems: list[Problem]) -> bool:

@@ -34,12 +34,14 @@ from evaluator.syntax.tokens import (
 )
 from evaluator.syntax.tree import (
     AttrPath,
+    Broken,
     Expr,
     Float,
     Formal,
     Formals,
     Int,
     Interpolation,
+    Missing,
     Name,
     Node,
     Paren,
@@ -69,16 +71,27 @@ class PieceReader(Reader):
 
     # Closing what is open.
 
-    def skip_junk(self) -> None:
-        """Report and skip what fits nowhere, up to a place where something can go on."""
-        if self.at_sync():
-            return
+    def with_junk(self, expr: Expr) -> Expr:
+        """``expr`` has been read and should have ended here: report and step over what fits nowhere.
+
+        What could be read of it stays in the tree, beside ``expr``.
+        """
+        if self.stopped or self.at_sync():
+            return expr
         self.fail_here("unexpected-token", f"unexpected {spell(self.kind)}")
+        parts: list[Expr] = []
+        if not isinstance(expr, Missing):
+            parts.append(expr)
         while not self.at_sync():
             if STARTS_SIMPLE[self.kind]:
-                self.parse_select()
+                parts.append(self.parse_select())
             else:
                 self.advance()
+        if not parts:
+            return expr
+        if len(parts) == 1:
+            return parts[0]
+        return Broken(parts[0].start, parts[-1].end, parts)
 
     def close(self, closer: int, opener: int) -> int:
         """Read a closing bracket; answers where the construct ends (absolute). ``opener`` is where it began."""
@@ -88,10 +101,6 @@ class PieceReader(Reader):
             return end
         if not self.recover:
             raise GiveUp
-        if not self.stopped and not self.at_sync():
-            self.skip_junk()
-            if self.kind == closer:
-                return self.close(closer, opener)
         end = self.previous_end()
         if not self.stopped:
             word = SPELLING[closer]
@@ -162,6 +171,8 @@ class PieceReader(Reader):
             raise GiveUp
         if opening == PATH_OPEN:
             return Path(start - base, end - base, parts)
+        if self.next_doubt < len(self.doubts):
+            self.passed_string()
         return Str(start - base, end - base, parts, opening == IND_OPEN)
 
     def parse_interpolation(self) -> Interpolation:
@@ -170,6 +181,8 @@ class PieceReader(Reader):
         self.advance()
         self.open_braces += 1
         expr = self.parse_expr()
+        if self.kind != RBRACE:
+            expr = self.with_junk(expr)
         end = self.close(RBRACE, start)
         self.open_braces -= 1
         return Interpolation(start - self.base, end - self.base, expr)
@@ -178,9 +191,8 @@ class PieceReader(Reader):
 
     def parse_attrpath(self, after_sign: bool) -> AttrPath:
         """``a."b".${c}``, the first step being due here; ``after_sign`` when a ``.`` or ``?`` asked for it."""
-        steps: list[Node] = []
         step = self.parse_step(after_sign)
-        steps.append(step)
+        steps: list[Node] = [step]
         while self.kind == DOT:
             self.advance()
             step = self.parse_step(True)
@@ -193,10 +205,12 @@ class PieceReader(Reader):
         start = self.starts[self.i]
         end = self.ends[self.i]
         base = self.base
-        if after_sign and self.recover and self.newline_before():
+        if after_sign and start > self.previous_end() and self.newline_before():
             # "x." at the end of a line: in broken text the path does not go on in the next one.
-            self.fail_missing("missing-name", "expected an attribute name", "")
-            return self.missing()
+            if self.recover:
+                self.fail_missing("missing-name", "expected an attribute name", "")
+                return self.missing()
+            self.doubted_at = start
         if kind == ID or kind == OR:
             self.advance()
             return Name(start - base, end - base, self.text[start:end])

@@ -36,6 +36,7 @@ from evaluator.syntax.tokens import (
     QUESTION,
     RBRACE,
     RBRACKET,
+    READY,
     REC,
     RPAREN,
     SEMICOLON,
@@ -49,9 +50,14 @@ from evaluator.syntax.tree import Binding, Expr, Missing
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
-#: How deeply constructs may be nested, and how long a chain of operators or arguments
-#: may be. No tree is higher than a small multiple of it, so recursion over trees is safe.
+#: How long a chain of operators or arguments may be, and how deeply constructs may be nested, each of which counts
+#: for several levels: compiled, reading needs less than 512 KiB of stack. No tree is higher than a small
+#: multiple of it, so recursion over trees is safe.
 MAX_DEPTH: Final = 2500
+#: The levels that an expression of any kind inside another counts for.
+NESTING: Final = 4
+
+_FAR: Final = 1 << 60  # beyond every text
 
 
 class GiveUp(Exception):
@@ -62,6 +68,7 @@ class Reader:
     """A place in a run of tokens. Offsets in nodes are relative to ``base``, all others are absolute."""
 
     def __init__(self, lexer: Lexer) -> None:
+        self.lexer: Final = lexer
         self.text: Final = lexer.text
         self.recover: Final = lexer.recover
         self.kinds: Final = lexer.kinds
@@ -69,10 +76,17 @@ class Reader:
         self.ends: Final = lexer.ends
         self.begin: int = lexer.begin
         self.problems: Final = lexer.problems
+        self.doubts: Final = lexer.doubts
         self.i: i64 = 0
+        # From here on the lexer must be asked for more tokens.
+        self.loaded: i64 = 0
+        self.load()
         self.kind: i64 = self.kinds[0]
         self.base: int = 0
         self.depth: i64 = 0
+        # The greatest depth there has been in the binding being read.
+        self.deepest: i64 = 0
+        self.too_high: bool = False
         # What is open around the current token and waits for its closer.
         self.open_parens: i64 = 0
         self.open_brackets: i64 = 0
@@ -83,11 +97,36 @@ class Reader:
         # Where the last hole or unclosed construct ends: always at the start of a token.
         self.hole_end: int = -1
         self.broken_formals: set[int] | None = None
+        # A binding that starts at or before this place and has been read up to here is not solid.
+        self.doubted_at: int = -1
+        # The next of the lexer's doubts and shallow lines.
+        self.next_doubt: i64 = 0
+        self.next_shallow: i64 = 0
+        # Whether to give up as soon as the binding being read cannot be solid any more.
+        self.hasty: bool = False
+        # What the strict reading leaves when it gives up: finished neighbours of what it was reading, with what
+        # their offsets are relative to; and where the bindings start that it was in, the innermost first.
+        self.kept: Final[list[tuple[list[Binding], int]]] = []
+        self.failed: Final[list[int]] = []
+        # The line that was looked at last: where it starts, up to where that is known.
+        self.line_from: int = 0
+        self.line_known: int = 0
 
     def advance(self) -> None:
         if self.kind != EOF:
             self.i += 1
+            if self.i >= self.loaded:
+                self.load()
             self.kind = self.kinds[self.i]
+
+    def load(self) -> None:
+        """Have more tokens scanned: three beyond the current one are always there to be looked at."""
+        lexer = self.lexer
+        while not lexer.finished and self.i >= self.loaded:
+            lexer.run(len(self.kinds) + 64)
+            self.loaded = len(self.kinds) - 3
+        if lexer.finished:
+            self.loaded = _FAR
 
     def here(self) -> int:
         """Where the current token starts (absolute)."""
@@ -109,6 +148,17 @@ class Reader:
         """Whether the current token starts a line of its own."""
         return self.text.find("\n", self.previous_end(), self.here()) >= 0
 
+    def passed_string(self) -> None:
+        """A string has been read: see (strict reading only) whether it reaches further than was meant."""
+        places = self.doubts
+        while self.next_doubt < len(places) and places[self.next_doubt] < self.here():
+            opener = self.lexer.doubted[self.next_doubt]
+            if opener > self.doubted_at:
+                self.doubted_at = opener
+            self.next_doubt += 1
+            if self.hasty:
+                raise GiveUp
+
     # Problems.
 
     def report(self, code: str, message: str, start: int, end: int, fix: Fix | None = None) -> None:
@@ -127,6 +177,9 @@ class Reader:
         if self.kind == EOF:
             end = self.previous_end()
             self.fail(code, message, end, end)
+        elif self.kind == READY:
+            run = self.lexer.ready[self.here()]
+            self.fail(code, message, self.here(), run.end_of_name())
         else:
             self.fail(code, message, self.here(), self.ends[self.i])
 
@@ -149,9 +202,20 @@ class Reader:
             fix = Fix(f"Insert `{insert.strip()}`", [Edit(end, end, insert)])
         self.report(code, message, end, end, fix)
 
-    def too_deep(self) -> None:
-        """Stop reading: everything from here on is skipped."""
-        self.fail_here("nesting-too-deep", f"nested more than {MAX_DEPTH} levels deep: reading stops here")
+    def deepened(self) -> None:
+        """``depth`` is greater than ever in this binding: see that it does not become too great."""
+        self.deepest = self.depth
+        if self.depth > MAX_DEPTH:
+            self.too_deep(self.here())
+
+    def too_deep(self, start: int) -> None:
+        """Stop reading: everything from ``start`` (absolute) on is skipped."""
+        if not self.recover:
+            self.too_high = True
+            raise GiveUp
+        if not self.stopped:
+            end = min(start + 1, len(self.text))
+            self.report("nesting-too-deep", "nested too deeply: reading stops here", start, end)
         self.stopped = True
         self.i = len(self.kinds) - 1
         self.kind = EOF
@@ -276,11 +340,21 @@ class Reader:
             i += 1
         return found
 
-    # Indentation.
+    # Lines and indentation.
+
+    def line_start(self, offset: int) -> int:
+        """Where the line of ``offset`` starts. Quick as long as no question goes back before the last."""
+        if offset < self.line_known:
+            return self.text.rfind("\n", 0, offset) + 1
+        found = self.text.rfind("\n", self.line_known, offset)
+        if found >= 0:
+            self.line_from = found + 1
+        self.line_known = offset
+        return self.line_from
 
     def line_indent(self, offset: int) -> int:
         """How many blanks the line of ``offset`` starts with."""
-        line = self.text.rfind("\n", 0, offset) + 1
+        line = self.line_start(offset)
         i = line
         while i < offset and self.text[i] in " \t":
             i += 1
@@ -290,29 +364,33 @@ class Reader:
         """How far the current token stands from the start of its line; -1 when it is not the first on it."""
         start = self.here()
         indent = self.line_indent(start)
-        if self.text.rfind("\n", 0, start) + 1 + indent != start:
+        if self.line_start(start) + indent != start:
             return -1
         return indent
 
-    def belongs_outside(self, opener: int, bindings: list[Binding]) -> bool:
-        """Whether the binding at hand stands outside the set or let opened at ``opener``, going by indentation."""
+    def belongs_outside(self, opener: int, indent: int, first_indent: int) -> bool:
+        """Whether the binding at hand stands outside the set or let opened at ``opener``, going by indentation.
+
+        ``indent`` is that of the line with the opener, ``first_indent`` that of the first binding's line: -1 when there
+        is none yet, -2 when it stands on the line of the opener.
+        """
         if self.open_braces + self.open_lets <= 1:
             return False
         column = self.column()
-        if column < 0:
+        if column < 0 or column > indent:
             return False
-        if column > self.line_indent(opener):
-            return False
-        if not bindings:
-            return self.text.find("\n", opener, self.here()) >= 0 and column <= self.line_indent(opener)
-        first = bindings[0].start + self.base
-        return self.line_indent(first) > column or self.text.find("\n", opener, first) < 0
+        if first_indent == -1:
+            return self.line_start(self.here()) > opener
+        return first_indent == -2 or first_indent > column
 
-    def is_stray_brace(self, opener: int) -> bool:
-        """Whether the ``}`` at hand closes nothing: the outermost set goes on after it."""
+    def is_stray_brace(self, indent: int) -> bool:
+        """Whether the ``}`` at hand closes nothing: the outermost set goes on after it.
+
+        ``indent`` is that of the line where the set was opened.
+        """
         if self.open_braces + self.open_lets + self.open_parens + self.open_brackets > 1:
             return False
         following = self.kinds[self.i + 1]
         if following >= BINDING or following == INHERIT:
             return True
-        return following == SEMICOLON and self.column() > self.line_indent(opener)
+        return following == SEMICOLON and self.column() > indent

@@ -83,6 +83,7 @@ PIPE_FROM: Final = 62
 BAD: Final = 63  # a character that is no token
 
 BINDING: Final = 64  # flag, see above
+READY: Final = 64  # whole bindings that need not be read again (see evaluator.syntax.reuse)
 
 KEYWORDS: Final[dict[str, int]] = {
     "if": IF,
@@ -236,7 +237,9 @@ RIGHT_PRECEDENCE: Final[bytes] = _table(
 
 def spell(kind: int) -> str:
     """How to name a kind in a message: ``"`;`"``, ``"identifier"``."""
-    plain = kind & (BINDING - 1)
+    if kind >= BINDING:
+        return "binding"
+    plain = kind
     word = SPELLING[plain]
     if plain in _VARYING:
         return word

@@ -132,14 +132,22 @@ class AttrPath(Node):
 
 
 class Binding(Node):
-    """An anchor: everything below it has offsets relative to its ``start``."""
+    """An anchor: everything below it has offsets relative to its ``start``.
+
+    ``height`` says how many levels of nesting were open at once in it when it was read strictly and can be taken over
+    as it stands wherever its text stands; -1 when it cannot, because something in it is broken or looks misread.
+    """
+
+    def __init__(self, start: int, end: int, height: int) -> None:
+        super().__init__(start, end)
+        self.height: Final = height
 
 
 class AttrBinding(Binding):
     """``path = value;``"""
 
-    def __init__(self, start: int, end: int, path: AttrPath, value: Expr) -> None:
-        super().__init__(start, end)
+    def __init__(self, start: int, end: int, path: AttrPath, value: Expr, height: int = -1) -> None:
+        super().__init__(start, end, height)
         self.path: Final = path
         self.value: Final = value
 
@@ -151,8 +159,8 @@ class Inherit(Binding):
     :class:`Interpolation` there is a problem the parser has reported.
     """
 
-    def __init__(self, start: int, end: int, source: Expr | None, names: list[Node]) -> None:
-        super().__init__(start, end)
+    def __init__(self, start: int, end: int, source: Expr | None, names: list[Node], height: int = -1) -> None:
+        super().__init__(start, end, height)
         self.source: Final = source
         self.names: Final = names
 
@@ -298,16 +306,51 @@ class Paren(Expr):
         self.inner: Final = inner
 
 
+class Broken(Expr):
+    """Expressions side by side where one was due: the first counts, the others fit nowhere."""
+
+    def __init__(self, start: int, end: int, parts: list[Expr]) -> None:
+        super().__init__(start, end)
+        self.parts: Final = parts
+
+
+class Fault:
+    """Where reading strictly, as Nix does, comes to its end before the text does.
+
+    ``place`` is where the token starts that does not fit (absolute); to see that, the text was looked at up to
+    ``reach``. ``inside`` are the places where the bindings start that it lies in, the innermost first. When it is
+    ``too_high`` the token would fit, but not so deep in other constructs.
+    """
+
+    def __init__(self, place: int, reach: int, inside: list[int], too_high: bool) -> None:
+        self.place: Final = place
+        self.reach: Final = reach
+        self.inside: Final = inside
+        self.too_high: Final = too_high
+
+
 class Source:
     """A parsed file: its text, its tree and what is wrong with it.
 
-    ``root`` always covers the whole text, however broken. ``problems`` are in the
+    ``root`` covers all tokens of the text, however broken. ``problems`` are in the
     order of their absolute offsets; with none, C++ Nix accepts the text too
     (undefined variables apart). ``comments`` are absolute ``(start, end)`` pairs.
+    ``fault`` is None when Nix reads the text to its end. ``effort`` counts the tokens that
+    were read to make it, those read twice included.
     """
 
-    def __init__(self, text: str, root: Expr, problems: list[Problem], comments: list[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        text: str,
+        root: Expr,
+        problems: list[Problem],
+        comments: list[tuple[int, int]],
+        fault: Fault | None = None,
+        effort: int = 0,
+    ) -> None:
         self.text: Final = text
         self.root: Final = root
         self.problems: Final = problems
         self.comments: Final = comments
+        self.fault: Final = fault
+        self.effort: Final = effort
