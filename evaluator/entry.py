@@ -8,7 +8,7 @@ from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import first_place
 from evaluator.runtime.suggest import similar
-from evaluator.runtime.values import Attrs, Closure, force
+from evaluator.runtime.values import COUNTERS, Attrs, Closure, descend, force
 
 
 def apply_arguments(value: object, given: Attrs) -> object:
@@ -21,7 +21,10 @@ def apply_arguments(value: object, given: Attrs) -> object:
         functor = value.get("__functor")
         if functor is None:
             return value
-        return apply_arguments(call(functor, value), given)
+        descend()
+        value = apply_arguments(call(functor, value), given)
+        COUNTERS.depth -= 1
+        return value
     if not isinstance(value, Closure):
         return value
     code = value.function

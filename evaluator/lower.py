@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+from mypy_extensions import i64
+
 from evaluator.code.attrsets import (
     DynamicAttr,
     EmptySet,
@@ -24,6 +26,7 @@ from evaluator.code.attrsets import (
     WithCode,
 )
 from evaluator.code.functions import Call1, Call2, CallMany, FormalsLambda, LambdaCode, PlainLambda
+from evaluator.code.nesting import NESTED_AT_MOST, Nested
 from evaluator.code.operators import (
     AddCode,
     AndCode,
@@ -95,6 +98,7 @@ class Lazy(Code):
         self.expr: Final = expr
         self.base: Final = base
         self.name: Final = name
+        self.level: Final[i64] = lowering.level
         self.code: Code | None = None
 
     def place(self) -> Place:
@@ -103,6 +107,7 @@ class Lazy(Code):
     def eval(self, env: Env) -> object:
         code = self.code
         if code is None:
+            self.lowering.level = self.level
             code = self.lowering.expr(self.expr, self.base, self.scope)
             if self.name and isinstance(code, LambdaCode):
                 code.name = self.name
@@ -166,11 +171,23 @@ class Lowering:
         self.session: Final = session
         self.file: Final = file
         self.directory: Final = directory
+        #: How many expressions nest around the one that is being lowered since depth was counted last.
+        self.level: i64 = 0
 
     # --- expressions -------------------------------------------------------------------------
 
     def later(self, expr: tree.Expr, base: int, scope: Scope | None, name: str) -> Code:
-        """Code for an expression that may never be needed: at once where that is cheap, else lazily."""
+        """Code for an expression that may never be needed: at once where that is cheap, else lazily.
+
+        It is evaluated by a thunk or a call, which count the depth.
+        """
+        level = self.level
+        self.level = 0
+        code = self._later(expr, base, scope, name)
+        self.level = level
+        return code
+
+    def _later(self, expr: tree.Expr, base: int, scope: Scope | None, name: str) -> Code:
         while isinstance(expr, tree.Paren):
             expr = expr.inner
         if isinstance(expr, tree.Lambda):
@@ -192,6 +209,19 @@ class Lowering:
 
     def expr(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
         """Code for an expression."""
+        level = self.level
+        if level < NESTED_AT_MOST:
+            self.level = level + 1
+            code = self._expr(expr, base, scope)
+        else:
+            self.level = 0
+            code = self._expr(expr, base, scope)
+            if not isinstance(code, (Constant, Local0, LambdaCode, Nested)):
+                code = Nested(code)
+        self.level = level
+        return code
+
+    def _expr(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
         if isinstance(expr, tree.Var):
             return self.variable(expr.name, base + expr.start, scope)
         if isinstance(expr, tree.Apply):
@@ -257,6 +287,8 @@ class Lowering:
         if isinstance(expr, tree.LegacyLet):
             body = self.set_code(self.spec(expr.bindings, base, True), scope)
             return Select1(body, "body", self.file, base + expr.start, base + expr.start + 3)
+        if isinstance(expr, tree.Broken):
+            return self.expr(expr.parts[0], base, scope)
         return Hole(self.file, base + expr.start, base + expr.end)
 
     # --- names -------------------------------------------------------------------------------
@@ -331,7 +363,7 @@ class Lowering:
             expr = expr.inner
         if isinstance(expr, (tree.Select, tree.Apply)):
             return self.expr(expr, base, scope)
-        return self.later(expr, base, scope, "")
+        return self._later(expr, base, scope, "")
 
     def select(self, expr: tree.Select, base: int, scope: Scope | None) -> Code:
         subject = self.expr(expr.subject, base, scope)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Final, final
 
+from evaluator.code.nesting import Nested
 from evaluator.corepkgs import FOLDER
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
 from evaluator.lower import Lowering, Scope
@@ -162,7 +163,7 @@ class Session:
         for slot, name in enumerate(names.items, 1):
             slots[name] = slot
             env.append(names.items[name])
-        return self.code_of(self.parsed(resolved), Scope(None, slots)).eval(env)
+        return Nested(self.code_of(self.parsed(resolved), Scope(None, slots))).eval(env)
 
     def expression(self, text: str, directory: str, name: str = "«string»") -> object:
         """The forced value of an expression given as text; relative paths start at ``directory``."""

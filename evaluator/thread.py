@@ -6,12 +6,22 @@ import gc
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, final
 
 from evaluator.runtime.values import COUNTERS
+from evaluator.turns import TURNS
 
 STACK_BYTES: Final = 1 << 30
 """Address space for the C stack; the kernel commits pages only as they are touched."""
+
+_LEAST_STACK: Final = 1 << 26
+
+BYTES_PER_STEP: Final = 10_737
+"""What a step of depth may take of the stack. Measured (``python -m benchmarks.robust``): mostly 600 bytes, at most
+3,100 (a function that is called to sort), and up to 16 levels of nested expressions between two steps."""
+
+MAX_DEPTH: Final = STACK_BYTES // BYTES_PER_STEP
+"""Nested calls and forces that are allowed: 100,000."""
 
 
 def stop_collector() -> None:
@@ -23,15 +33,49 @@ def stop_collector() -> None:
     gc.disable()
 
 
+@final
+class _Evaluation:
+    """What an evaluation thread runs: the work, in its turn, with counts of its own."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self.work: Final = work
+        self.max_depth = MAX_DEPTH
+        self.poll: Final = COUNTERS.poll if TURNS.free() else None
+
+    def run(self) -> None:
+        TURNS.take()
+        counters = COUNTERS
+        counters.depth = 0
+        counters.max_depth = self.max_depth
+        counters.poll = self.poll
+        try:
+            self.work()
+        finally:
+            counters.depth = 0
+            counters.poll = None
+            TURNS.leave()
+
+
 def evaluation_thread(work: Callable[[], None], name: str = "evaluation") -> threading.Thread:
-    """A started thread with a stack that holds as many nested calls as the evaluator allows."""
+    """A started thread with a stack that holds as many nested calls as the evaluator allows.
+
+    Several of them take turns. What asks whether to go on (``COUNTERS.poll``) is set by ``work``, or before.
+    """
     # Compiled code recurses on the C stack and counts its own depth; Python's limit is for plain Python.
     sys.setrecursionlimit(10_000_000)
-    COUNTERS.depth = 0
-    before = threading.stack_size(STACK_BYTES)
-    try:
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        thread.start()
-    finally:
-        threading.stack_size(before)
-    return thread
+    evaluation = _Evaluation(work)
+    size = STACK_BYTES
+    before = threading.stack_size()
+    while True:
+        evaluation.max_depth = size // BYTES_PER_STEP
+        thread = threading.Thread(target=evaluation.run, name=name, daemon=True)
+        try:
+            threading.stack_size(size)
+            thread.start()
+            return thread
+        except RuntimeError:  # address space is limited here: a smaller stack holds fewer calls
+            size //= 2
+            if size < _LEAST_STACK:
+                raise
+        finally:
+            threading.stack_size(before)

@@ -26,9 +26,8 @@ from evaluator.runtime.values import (
     Attrs,
     ContextString,
     PathValue,
+    descend,
     force,
-    overflow,
-    refuel,
 )
 from evaluator.session import Session
 
@@ -96,12 +95,12 @@ def write(
         pieces.append(quote(value.text))
         return context | value.context
     if isinstance(value, list):
-        _descend()
+        descend()
         context = _write_list(session, value, pieces, context, copy)
         COUNTERS.depth -= 1
         return context
     if isinstance(value, Attrs):
-        _descend()
+        descend()
         context = _write_attrs(session, value, pieces, context, copy)
         COUNTERS.depth -= 1
         return context
@@ -119,17 +118,6 @@ def write(
         pieces.append(quote(value.path))
         return context
     raise TypeFault(f"cannot convert {type_name(value)} to JSON")
-
-
-def _descend() -> None:
-    # Whoever catches the error puts the depth back (Thunk.run and LambdaCode.enter do).
-    counters = COUNTERS
-    if counters.depth > counters.max_depth:
-        raise overflow()
-    counters.depth += 1
-    counters.fuel -= 1
-    if counters.fuel <= 0:
-        refuel()
 
 
 def _write_list(

@@ -12,7 +12,7 @@ from typing import Final
 from evaluator.builtins.table import Builtin
 from evaluator.runtime.coerce import as_string
 from evaluator.runtime.errors import EvalError
-from evaluator.runtime.values import Attrs
+from evaluator.runtime.values import COUNTERS, Attrs, descend
 from evaluator.session import Session
 
 _MIN: Final = -(2**63)
@@ -35,12 +35,17 @@ def _value(found: object) -> object:
         return found
     if isinstance(found, dict):
         items: dict[str, object] = {}
+        descend()
         for name, inner in found.items():
             _check(name)
             items[name] = _value(inner)
+        COUNTERS.depth -= 1
         return Attrs(items, None)
     if isinstance(found, list):
-        return [_value(item) for item in found]
+        descend()
+        elements = [_value(item) for item in found]
+        COUNTERS.depth -= 1
+        return elements
     if type(found).__module__ == "datetime":
         raise EvalError("while parsing TOML: Dates and times are not supported")
     raise EvalError("while parsing TOML: a value of a kind that Nix does not have")

@@ -12,8 +12,22 @@ from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.printer import number
 from evaluator.runtime.source import Place
-from evaluator.runtime.values import COUNTERS, NULL, Attrs, Closure, ContextString, PathValue, Thunk, force, overflow
+from evaluator.runtime.values import (
+    COUNTERS,
+    NULL,
+    Attrs,
+    Closure,
+    ContextString,
+    PathValue,
+    Thunk,
+    descend,
+    force,
+    overflow,
+)
 from evaluator.session import Session
+
+_WIDEST_INDENT: Final = 20_000
+"""Each level indents by two: the text grows with the square of the depth."""
 
 _HEADER: Final = "<?xml version='1.0' encoding='utf-8'?>\n"
 _ESCAPES: Final = str.maketrans({'"': "&quot;", "<": "&lt;", ">": "&gt;", "&": "&amp;", "\n": "&#xA;"})
@@ -68,14 +82,14 @@ class _Writer:
         elif value is NULL:
             self.empty(indent, "null")
         elif isinstance(value, list):
-            self._descend()
+            self._descend(indent)
             self.pieces.append(f"{indent}<list>\n")
             for item in value:
                 self.value(item, indent + "  ")
             self.pieces.append(f"{indent}</list>\n")
             COUNTERS.depth -= 1
         elif isinstance(value, Attrs):
-            self._descend()
+            self._descend(indent)
             if is_derivation(value):
                 self.derivation(value, indent)
             else:
@@ -88,11 +102,10 @@ class _Writer:
         else:
             self.empty(indent, "unevaluated")
 
-    def _descend(self) -> None:
-        counters = COUNTERS
-        if counters.depth > counters.max_depth:
+    def _descend(self, indent: str) -> None:
+        if len(indent) > _WIDEST_INDENT:
             raise overflow()
-        counters.depth += 1
+        descend()
 
     def attributes(self, attrs: Attrs, indent: str) -> None:
         for name in sorted_names(attrs):

@@ -19,6 +19,7 @@ from evaluator.runtime.values import (
     PartialPrimop,
     Primop,
     Thunk,
+    descend,
     force,
     overflow,
     refuel,
@@ -186,7 +187,10 @@ def call(function: object, argument: object) -> object:
     if isinstance(function, Attrs):
         functor = function.get("__functor")
         if functor is not None:
-            return call(call(functor, function), argument)
+            descend()
+            result = call(call(functor, function), argument)
+            COUNTERS.depth -= 1
+            return result
     raise TypeFault(f"attempt to call something which is not a function but {type_name(function)}")
 
 

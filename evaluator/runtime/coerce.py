@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from evaluator.code.functions import call
 from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import NULL, Attrs, ContextString, PathValue, force
+from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, descend, force
 
 if TYPE_CHECKING:
     from evaluator.session import Session
@@ -129,13 +129,17 @@ def coerce_into(
         pieces.append(value.path)
         return context
     if isinstance(value, Attrs):
+        descend()
         to_string = value.get("__toString")
         if to_string is not None:
-            return coerce_into(session, call(to_string, value), pieces, context, copy, more)
-        out_path = value.get("outPath")
-        if out_path is not None:
-            return coerce_into(session, out_path, pieces, context, copy, more)
-        raise TypeFault("cannot coerce a set to a string")
+            context = coerce_into(session, call(to_string, value), pieces, context, copy, more)
+        else:
+            out_path = value.get("outPath")
+            if out_path is None:
+                raise TypeFault("cannot coerce a set to a string")
+            context = coerce_into(session, out_path, pieces, context, copy, more)
+        COUNTERS.depth -= 1
+        return context
     if more:
         if isinstance(value, bool):
             pieces.append("1" if value else "")
@@ -150,6 +154,7 @@ def coerce_into(
             pieces.append("")
             return context
         if isinstance(value, list):
+            descend()
             last = len(value) - 1
             for index in range(len(value)):
                 element = force(value[index])
@@ -157,6 +162,7 @@ def coerce_into(
                 # An empty list as an element adds no separator (kept from C++ Nix).
                 if index < last and not (isinstance(element, list) and len(element) == 0):
                     pieces.append(" ")
+            COUNTERS.depth -= 1
             return context
     raise TypeFault(f"cannot coerce {type_name(value)} to a string")
 
@@ -177,7 +183,10 @@ def coerce_to_path(session: Session, value: object) -> str:
     if isinstance(value, PathValue):
         return value.path
     if isinstance(value, Attrs) and value.find("outPath") is not None and value.find("__toString") is None:
-        return coerce_to_path(session, value.get("outPath"))
+        descend()
+        path = coerce_to_path(session, value.get("outPath"))
+        COUNTERS.depth -= 1
+        return path
     pieces: list[str] = []
     context = coerce_into(session, value, pieces, NO_CONTEXT, False, False)
     text = "".join(pieces)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import Attrs, Closure, ContextString, PartialPrimop, PathValue, Primop, force
+from evaluator.runtime.values import (
+    COUNTERS,
+    Attrs,
+    Closure,
+    ContextString,
+    PartialPrimop,
+    PathValue,
+    Primop,
+    descend,
+    force,
+)
 
 
 def is_derivation(attrs: Attrs) -> bool:
@@ -40,34 +50,48 @@ def equal(left: object, right: object) -> bool:
     if isinstance(left, list):
         if not isinstance(right, list) or len(left) != len(right):
             return False
-        for index in range(len(left)):
-            if not same_or_equal(left[index], right[index]):
-                return False
-        return True
+        descend()
+        same = _equal_lists(left, right)
+        COUNTERS.depth -= 1
+        return same
     if isinstance(left, Attrs):
         if not isinstance(right, Attrs):
             return False
-        if is_derivation(left) and is_derivation(right):
-            a = left.get("outPath")
-            b = right.get("outPath")
-            if a is not None and b is not None:
-                return equal(a, b)
-        ours = left.items
-        theirs = right.items
-        if len(ours) != len(theirs):
-            return False
-        for name in ours:
-            if name not in theirs:
-                return False
-        for name in sorted(ours):
-            if not same_or_equal(ours[name], theirs[name]):
-                return False
-        return True
+        descend()
+        same = _equal_sets(left, right)
+        COUNTERS.depth -= 1
+        return same
     if isinstance(left, PathValue):
         return isinstance(right, PathValue) and left.path == right.path
     if isinstance(left, (Closure, Primop, PartialPrimop)):
         return False
     return left is right
+
+
+def _equal_lists(left: list[object], right: list[object]) -> bool:
+    for index in range(len(left)):
+        if not same_or_equal(left[index], right[index]):
+            return False
+    return True
+
+
+def _equal_sets(left: Attrs, right: Attrs) -> bool:
+    if is_derivation(left) and is_derivation(right):
+        a = left.get("outPath")
+        b = right.get("outPath")
+        if a is not None and b is not None:
+            return equal(a, b)
+    ours = left.items
+    theirs = right.items
+    if len(ours) != len(theirs):
+        return False
+    for name in ours:
+        if name not in theirs:
+            return False
+    for name in sorted(ours):
+        if not same_or_equal(ours[name], theirs[name]):
+            return False
+    return True
 
 
 def same_or_equal(left: object, right: object) -> bool:
@@ -103,7 +127,10 @@ def less(left: object, right: object) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         for index in range(min(len(left), len(right))):
             if not equal(left[index], right[index]):
-                return less(left[index], right[index])
+                descend()
+                below = less(left[index], right[index])
+                COUNTERS.depth -= 1
+                return below
         return len(left) < len(right)
     if type_name(left) == type_name(right):
         raise TypeFault(

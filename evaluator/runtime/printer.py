@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from evaluator.runtime.values import NULL, Attrs, Closure, ContextString, PartialPrimop, PathValue, Primop, Thunk
+from evaluator.runtime.values import (
+    COUNTERS,
+    NULL,
+    Attrs,
+    Closure,
+    ContextString,
+    PartialPrimop,
+    PathValue,
+    Primop,
+    Thunk,
+    descend,
+)
 
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
@@ -78,6 +89,7 @@ def _show(value: object, out: list[str], seen: set[int], inner_function: str) ->
             out.append("«repeated»")
             return
         seen.add(id(value))
+        descend()
         out.append("{ ")
         for name in sorted(value.items):
             out.append(attribute(name))
@@ -85,16 +97,19 @@ def _show(value: object, out: list[str], seen: set[int], inner_function: str) ->
             _show(value.items[name], out, seen, inner_function)
             out.append("; ")
         out.append("}")
+        COUNTERS.depth -= 1
     elif isinstance(value, list):
         if value and id(value) in seen:
             out.append("«repeated»")
             return
         seen.add(id(value))
+        descend()
         out.append("[ ")
         for item in value:
             _show(item, out, seen, inner_function)
             out.append(" ")
         out.append("]")
+        COUNTERS.depth -= 1
     elif isinstance(value, Closure):
         out.append(inner_function)
     elif isinstance(value, Primop):

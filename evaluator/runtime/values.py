@@ -38,15 +38,17 @@ Env = list[object]
 class Counters:
     """What every force touches: one object, so that compiled code reads plain fields.
 
-    ``fuel`` counts down to the next :meth:`poll`; ``depth`` counts nested forces and calls.
+    ``fuel`` counts down to the next :meth:`poll`; ``depth`` counts nested forces and calls. ``pause`` lets other
+    threads go first (:mod:`evaluator.turns`).
     """
 
     def __init__(self) -> None:
         self.fuel: i64 = 4000
         self.depth: i64 = 0
-        self.max_depth: i64 = 40_000
+        self.max_depth: i64 = 10_000  # what any stack holds; evaluator.thread makes larger ones
         self.forces: i64 = 0
         self.poll: Callable[[], None] | None = None
+        self.pause: Callable[[], None] | None = None
 
 
 COUNTERS: Final = Counters()
@@ -57,6 +59,9 @@ def refuel() -> None:
     """Called when the fuel is used up: lets the outside world interrupt (it may raise Interrupted)."""
     COUNTERS.fuel = POLL_EVERY
     COUNTERS.forces += POLL_EVERY
+    pause = COUNTERS.pause
+    if pause is not None:
+        pause()
     poll = COUNTERS.poll
     if poll is not None:
         poll()
@@ -64,6 +69,20 @@ def refuel() -> None:
 
 def overflow() -> StackOverflow:
     return StackOverflow("stack overflow; max-call-depth exceeded")
+
+
+def descend() -> None:
+    """One step deeper into data that may be nested without bound; the caller takes one off ``depth`` when it is done.
+
+    It need not when it fails: whoever catches the error puts back the depth there was (as Thunk.run does).
+    """
+    counters = COUNTERS
+    counters.fuel -= 1
+    if counters.fuel <= 0:
+        refuel()
+    if counters.depth > counters.max_depth:
+        raise overflow()
+    counters.depth += 1
 
 
 class Code:
