@@ -55,7 +55,7 @@ class Contender:
 def contenders(nixpkgs: Path, attribute: str) -> list[Contender]:
     arguments = [str(nixpkgs), "-A", attribute]
     environment = {name: value for name, value in os.environ.items() if name != "TVIX_PURE"}
-    tvix = tvix_command("tvix-eval")
+    tvix = [*tvix_command("tvix-eval"), "--no-eval-cache"]  # every file parsed, everything evaluated
     version = subprocess.run([*tvix, "--version"], capture_output=True, text=True, env=environment, check=True).stdout
     found = []
     if nix := shutil.which("nix-instantiate"):
