@@ -169,9 +169,14 @@ class Server(LanguageServer):
     async def _watch_files(self) -> None:
         workspace = self.client_capabilities.workspace
         watching = workspace.did_change_watched_files if workspace is not None else None
-        if watching is None or not watching.dynamic_registration:
+        # A pattern without a folder makes Emacs watch every folder of a project, one by one: minutes in nixpkgs.
+        if watching is None or not watching.dynamic_registration or not watching.relative_pattern_support:
             return
-        watchers = [types.FileSystemWatcher(f"**/{name}") for name in SOURCES]
+        watchers = [
+            types.FileSystemWatcher(types.RelativePattern(base_uri=uris.from_path(folder), pattern=name))
+            for folder in self.session.folders
+            for name in SOURCES
+        ]
         options = types.DidChangeWatchedFilesRegistrationOptions(watchers)
         registration = types.Registration("settings", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
         try:

@@ -137,6 +137,7 @@ async def editor() -> AsyncIterator[StartEditor]:
         client: str = "visual-studio-code",
         configuration: dict[str, Any] | None = None,
         env: dict[str, str] | None = None,
+        relative_patterns: bool = False,
     ) -> Editor:
         connection = make_test_lsp_client()
         registered: list[types.RegistrationParams] = []
@@ -149,6 +150,9 @@ async def editor() -> AsyncIterator[StartEditor]:
         if encoding is not None:
             assert capabilities.general is not None
             capabilities.general.position_encodings = [types.PositionEncodingKind(encoding)]
+        if relative_patterns:
+            assert capabilities.workspace is not None and capabilities.workspace.did_change_watched_files is not None
+            capabilities.workspace.did_change_watched_files.relative_pattern_support = True
         folders = [types.WorkspaceFolder(from_path(str(folder)), "folder")] if folder is not None else None
         session = Editor(connection, UNITS[encoding or "utf-16"])
         session.registered = registered

@@ -174,8 +174,15 @@ async def test_long_loading_is_shown_as_progress(editor: StartEditor, tmp_path: 
         await session.client.wait_for_notification(types.PROGRESS)
 
 
-async def test_a_settings_file_that_changes(editor: StartEditor, tmp_path: Path) -> None:
+async def test_nobody_is_asked_to_watch_every_folder(editor: StartEditor, tmp_path: Path) -> None:
+    """A client that knows no patterns relative to a folder (Emacs 28) would watch each of nixpkgs' folders."""
     session = await editor(tmp_path, worker=FAKE_WORKER)
+    assert await session.hover(session.open(tmp_path / "a.nix", "x"), "|x")
+    assert session.registered == []
+
+
+async def test_a_settings_file_that_changes(editor: StartEditor, tmp_path: Path) -> None:
+    session = await editor(tmp_path, worker=FAKE_WORKER, relative_patterns=True)
     uri = session.open(tmp_path / "a.nix", "x")
     assert "nixpkgs=" in await session.hover(uri, "|x")
     path = tmp_path / ".tvix-lsp.toml"
