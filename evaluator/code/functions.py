@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
-from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.errors import EvalError, Interrupted, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
 from evaluator.runtime.values import (
@@ -74,9 +74,12 @@ class LambdaCode(Function):
         except EvalError as error:
             counters.depth = depth
             error.note(f"while calling {self.title()}", self.place())
+            error.__traceback__ = None
             raise
-        except BaseException:
+        except BaseException as stop:
             counters.depth = depth
+            if isinstance(stop, Interrupted):
+                stop.__traceback__ = None
             raise
         counters.depth = depth
         return value

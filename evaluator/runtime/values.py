@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
-from evaluator.runtime.errors import EvalError, InfiniteRecursion, StackOverflow
+from evaluator.runtime.errors import EvalError, InfiniteRecursion, Interrupted, StackOverflow
 from evaluator.runtime.source import Names, Place, Positions
 
 if TYPE_CHECKING:
@@ -153,10 +153,14 @@ class Thunk:
             counters.depth = depth
             if error.place is None:
                 error.place = code.place()
+            # Python would note every frame of ours: kilobytes for each step of depth.
+            error.__traceback__ = None
             raise
-        except BaseException:
+        except BaseException as stop:
             self.code = code
             counters.depth = depth
+            if isinstance(stop, Interrupted):
+                stop.__traceback__ = None
             raise
         counters.depth = depth
         if isinstance(value, Closure):

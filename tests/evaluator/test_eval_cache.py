@@ -127,6 +127,12 @@ def copy_over(root: Path) -> None:
         path.write_bytes(data)
 
 
+def folder_for_file(root: Path) -> None:
+    (root / "dir" / "default.nix").unlink()
+    (root / "dir" / "default.nix").mkdir()
+
+
+ONLY_TEXT = 'name: type: type == "directory" || baseNameOf name == "text"'
 KEEP = 'name: type: baseNameOf name != "deep"'
 
 CHANGES: list[tuple[str, str, Callable[[Path], None]]] = [
@@ -171,6 +177,7 @@ CHANGES: list[tuple[str, str, Callable[[Path], None]]] = [
     ("path, filtered", f"builtins.path {{ path = ./dir; filter = {KEEP}; }}", write("dir/text", "")),
     ("filterSource", f"builtins.filterSource ({KEEP}) ./dir", write("dir/inner/more", "")),
     ("filterSource, kind", f"builtins.filterSource ({KEEP}) ./dir", file_for_folder),
+    ("filterSource, kind of what was left out", f"builtins.filterSource ({ONLY_TEXT}) ./dir", folder_for_file),
     ("fetchTree", 'builtins.fetchTree { type = "path"; path = toString ./dir; lastModified = 1; }', no_code),
 ]
 
