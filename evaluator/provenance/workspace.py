@@ -6,6 +6,7 @@ once, each file's context once for each version of its text.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from contextlib import suppress
 from typing import Final
@@ -68,6 +69,8 @@ class Workspace:
             self.files.close_document(path)
         else:
             self.files.open_document(path, text)
+        if before is None and os.path.exists(path):
+            return  # nothing that was worked out so far has looked at it
         if before is not None and text is not None and before.file.text == text:
             return
         if not self._around.in_nixpkgs(path):
