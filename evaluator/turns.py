@@ -29,6 +29,10 @@ class Turns:
         """Whether nobody evaluates now (on a thread that takes turns)."""
         return not self._taken
 
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
     def take(self) -> None:
         """Waits for a turn."""
         with self._mutex:

@@ -168,7 +168,11 @@ def _write_attrs(
 def to_json(session: Session, value: object) -> str:
     """A value as one line of JSON, string contexts dropped."""
     pieces: list[str] = []
-    write(session, value, pieces, NO_CONTEXT)
+    depth = COUNTERS.depth
+    try:
+        write(session, value, pieces, NO_CONTEXT)
+    finally:
+        COUNTERS.depth = depth
     return "".join(pieces)
 
 

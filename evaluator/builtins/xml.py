@@ -171,7 +171,11 @@ def attribute(name: str, value: str) -> str:
 def _document(value: object, locations: bool, strict: bool) -> _Writer:
     writer = _Writer(locations, strict)
     writer.pieces.append("<expr>\n")
-    writer.value(value, "  ")
+    depth = COUNTERS.depth
+    try:
+        writer.value(value, "  ")
+    finally:
+        COUNTERS.depth = depth
     writer.pieces.append("</expr>\n")
     return writer
 

@@ -60,7 +60,11 @@ def show(value: object, inner_function: str = "<LAMBDA>") -> str:
     pieces: list[str] = []
     if isinstance(value, Closure):
         return "<LAMBDA>"
-    _show(value, pieces, set(), inner_function)
+    depth = COUNTERS.depth
+    try:
+        _show(value, pieces, set(), inner_function)
+    finally:
+        COUNTERS.depth = depth
     return "".join(pieces)
 
 

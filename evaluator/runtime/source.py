@@ -105,13 +105,7 @@ class MergedPositions(Positions):
         self.right_names: Final = right_names
 
     def find(self, name: str) -> Place | None:
-        # A loop down the left spine: overlays make these chains long.
-        at: Positions | None = self
-        while isinstance(at, MergedPositions):
-            if at.right_names.has(name):
-                return None if at.right is None else at.right.find(name)
-            at = at.left
-        return None if at is None else at.find(name)
+        return _found(self, name)
 
 
 class ListedPositions(Positions):
@@ -121,8 +115,7 @@ class ListedPositions(Positions):
         self.elements: Final = elements
 
     def find(self, name: str) -> Place | None:
-        element = self.elements.get(name)
-        return None if element is None else element.find("name")
+        return _found(self, name)
 
 
 class OwnPositions(Positions):
@@ -132,8 +125,22 @@ class OwnPositions(Positions):
         self.owners: Final = owners
 
     def find(self, name: str) -> Place | None:
-        owner = self.owners.get(name)
-        return None if owner is None else owner.find(name)
+        return _found(self, name)
+
+
+def _found(at: Positions | None, name: str) -> Place | None:
+    # A loop: overlays and folds make these chains longer than any stack.
+    while at is not None:
+        if isinstance(at, MergedPositions):
+            at = at.right if at.right_names.has(name) else at.left
+        elif isinstance(at, OwnPositions):
+            at = at.owners.get(name)
+        elif isinstance(at, ListedPositions):
+            at = at.elements.get(name)
+            name = "name"
+        else:
+            return at.find(name)
+    return None
 
 
 def first_place(positions: Positions | None) -> Place | None:

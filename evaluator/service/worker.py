@@ -209,6 +209,7 @@ class Worker:
         workspace = self._workspace
         if workspace is None:
             return Answer(question.id, "unknown", message="the worker was not configured yet")
+        COUNTERS.depth = 0  # nothing is under way: what was interrupted inside data may have left some behind
         if isinstance(question, Describe):
             known = workspace.describe(question.target)
         elif isinstance(question, Members):
