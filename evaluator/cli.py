@@ -40,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], only: bool) -> int:
+    if words[:1] == ["repl"]:
+        from evaluator.repl.main import main as repl
+
+        return repl(words[1:])
     question = Question.of(words)
     known = None if question is None else question.recall()
     if known is not None:

@@ -26,14 +26,20 @@ DEFAULT_FILE: Final = "./default.nix"
 def new_session(options: Options, files: Files) -> Session:
     """A session as the flags want it."""
     settings = options.settings
-    if settings.get("max-call-depth", "").isdecimal():
-        COUNTERS.max_depth = int(settings["max-call-depth"])
+    heed_depth(options)
     if "nix-path" in settings:
         inherited = settings["nix-path"].split()
     else:
         inherited = environment_search_path() + settings.get("extra-nix-path", "").split()
     entries = search_path_entries(options.search_path + inherited)
     return Session(files, entries, settings.get("eval-system") or settings.get("system", ""))
+
+
+def heed_depth(options: Options) -> None:
+    """Heeds the setting ``max-call-depth``, on the thread that is about to evaluate."""
+    given = options.settings.get("max-call-depth", "")
+    if given.isdecimal():
+        COUNTERS.max_depth = min(int(given), COUNTERS.max_depth)
 
 
 def environment_search_path() -> list[str]:

@@ -41,8 +41,6 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
         for warning in warnings(options.settings):
             complain(warning)
     limits = (_LastLimits if only else Limits)(options.max_seconds, options.max_memory)
-    # Without limits of its own it is asked all the same: that is where an interrupt is seen.
-    limits.start()
     code = FAILED
 
     # Not the thread's own `join`: interrupted once, it takes the thread for ended (Python 3.11).
@@ -52,14 +50,18 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
         nonlocal code
         try:
             leave_interrupts_to_others()
+            # Without limits of its own it is asked all the same: that is where an interrupt is seen.
+            limits.start()
             code = _attempt(options, print_answers)
         finally:
+            limits.stop()
             done.set()
 
     if options.max_memory:
         _forbid_more_than(options.max_memory)
-    evaluation_thread(work)
     try:
+        # Inside, for an interrupt may come as soon as the thread runs.
+        evaluation_thread(work)
         done.wait()
     except KeyboardInterrupt:
         limits.cancel()
@@ -67,8 +69,6 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
             complain(f"error: {INTERRUPTED}")
             _leave(KILLED_BY_INTERRUPT)
         return KILLED_BY_INTERRUPT
-    finally:
-        limits.stop()
     return code
 
 

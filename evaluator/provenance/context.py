@@ -61,9 +61,9 @@ class Site:
 
 
 def unwrapped(expr: tree.Expr) -> tree.Expr:
-    """The expression inside parentheses."""
-    while isinstance(expr, tree.Paren):
-        expr = expr.inner
+    """The expression inside parentheses, or before what fits nowhere."""
+    while isinstance(expr, tree.Paren | tree.Broken):
+        expr = expr.inner if isinstance(expr, tree.Paren) else expr.parts[0]
     return expr
 
 
