@@ -12,21 +12,19 @@ and inside a binding uses ``base + binding.start`` as the new base.
 **Holes**: where the text lacks an expression the tree has :class:`Missing`; its
 range spans the blanks up to the next token, so a cursor standing there is in it.
 
-Nodes are immutable once the parser has handed them out. They refer only to what lies below them, so the compiled ones
-are kept from the cycle collector: a seventh less memory, a twelfth less time to read a file.
+Nodes are immutable once the parser has handed them out. They refer only to what lies below them; yet the compiled
+ones must stay in the cycle collector's sight: mypyc frees what is deeply nested by a means that needs the collector's
+header, and without one (``acyclic``) it writes over other objects' memory.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from mypy_extensions import mypyc_attr
-
 if TYPE_CHECKING:
     from evaluator.syntax.problems import Problem
 
 
-@mypyc_attr(acyclic=True)
 class Node:
     """Anything with a place in the text: ``[start, end)`` relative to its anchor."""
 
@@ -35,19 +33,16 @@ class Node:
         self.end: Final = end
 
 
-@mypyc_attr(acyclic=True)
 class Expr(Node):
     """An expression."""
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Missing(Expr):
     """A hole: an expression was due here and the text has none."""
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Var(Expr):
     """A name used as an expression: ``x``."""
 
@@ -57,7 +52,6 @@ class Var(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Int(Expr):
     """An integer literal; ``value`` may lie outside 64 bits (then there is a problem)."""
 
@@ -67,7 +61,6 @@ class Int(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Float(Expr):
     def __init__(self, start: int, end: int, value: float) -> None:
         super().__init__(start, end)
@@ -75,13 +68,11 @@ class Float(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Text(Node):
     """A stretch of literal text inside a string or path, as written (escapes not yet read)."""
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Interpolation(Node):
     """``${expr}`` inside a string, a path or an attribute path."""
 
@@ -91,7 +82,6 @@ class Interpolation(Node):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Str(Expr):
     """``"…"`` (``indented`` false) or ``''…''``: :class:`Text` and :class:`Interpolation` in turn.
 
@@ -105,7 +95,6 @@ class Str(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Uri(Expr):
     """A bare URI literal: ``https://example.org/x``."""
 
@@ -115,7 +104,6 @@ class Uri(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Path(Expr):
     """``./a``, ``/a``, ``~/a``, ``a/b``, with interpolations: parts as in :class:`Str`."""
 
@@ -125,7 +113,6 @@ class Path(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class SearchPath(Expr):
     """``<nixpkgs/lib>``; ``name`` is what stands between the brackets."""
 
@@ -135,7 +122,6 @@ class SearchPath(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class ListExpr(Expr):
     def __init__(self, start: int, end: int, items: list[Expr]) -> None:
         super().__init__(start, end)
@@ -143,7 +129,6 @@ class ListExpr(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Name(Node):
     """A plain identifier where it is not an expression: attribute, formal, ``@`` name."""
 
@@ -153,7 +138,6 @@ class Name(Node):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class AttrPath(Node):
     """``a."b".${c}``: each step a :class:`Name`, :class:`Str`, :class:`Interpolation` or :class:`Missing`."""
 
@@ -162,7 +146,6 @@ class AttrPath(Node):
         self.steps: Final = steps
 
 
-@mypyc_attr(acyclic=True)
 class Binding(Node):
     """An anchor: everything below it has offsets relative to its ``start``.
 
@@ -176,7 +159,6 @@ class Binding(Node):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class AttrBinding(Binding):
     """``path = value;``"""
 
@@ -187,7 +169,6 @@ class AttrBinding(Binding):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Inherit(Binding):
     """``inherit names;`` or ``inherit (source) names;``.
 
@@ -202,7 +183,6 @@ class Inherit(Binding):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class AttrSet(Expr):
     """``{ … }`` or ``rec { … }``."""
 
@@ -213,7 +193,6 @@ class AttrSet(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Let(Expr):
     """``let bindings in body``."""
 
@@ -224,7 +203,6 @@ class Let(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class LegacyLet(Expr):
     """``let { …; body = …; }``: a recursive set whose value is its ``body``."""
 
@@ -234,7 +212,6 @@ class LegacyLet(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Formal(Node):
     """One formal argument ``name`` or ``name ? default``."""
 
@@ -245,7 +222,6 @@ class Formal(Node):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Formals(Node):
     """``{ a, b ? 1, ... }``; the range is that of the braces."""
 
@@ -256,7 +232,6 @@ class Formals(Node):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Lambda(Expr):
     """``x: body``, ``{ … }: body``, ``{ … } @ x: body``, ``x @ { … }: body``.
 
@@ -271,7 +246,6 @@ class Lambda(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Apply(Expr):
     """``function argument``."""
 
@@ -282,7 +256,6 @@ class Apply(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Select(Expr):
     """``subject.path`` or ``subject.path or default``."""
 
@@ -294,7 +267,6 @@ class Select(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class HasAttr(Expr):
     """``subject ? path``."""
 
@@ -305,7 +277,6 @@ class HasAttr(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class With(Expr):
     """``with namespace; body``."""
 
@@ -316,7 +287,6 @@ class With(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Assert(Expr):
     """``assert condition; body``."""
 
@@ -327,7 +297,6 @@ class Assert(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class If(Expr):
     """``if condition then yes else no``."""
 
@@ -339,7 +308,6 @@ class If(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Unary(Expr):
     """``-x`` or ``!x``; ``op`` is the sign."""
 
@@ -350,7 +318,6 @@ class Unary(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Binary(Expr):
     """``left op right``; ``op`` as written, ``op_start`` where it stands (relative)."""
 
@@ -363,7 +330,6 @@ class Binary(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Paren(Expr):
     """``(inner)``."""
 
@@ -373,9 +339,8 @@ class Paren(Expr):
 
 
 @final
-@mypyc_attr(acyclic=True)
 class Broken(Expr):
-    """Expressions side by side where one was due: the first counts, the others fit nowhere."""
+    """Expressions side by side where one was due, perhaps with more that fits nowhere: the first counts."""
 
     def __init__(self, start: int, end: int, parts: list[Expr]) -> None:
         super().__init__(start, end)
