@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from evaluator.builtins.control import deep_force
+from evaluator.builtins.install import open_session
 from evaluator.code.functions import call
 from evaluator.io.files import Files
 from evaluator.runtime.coerce import as_attrs
@@ -53,7 +54,7 @@ def answers(session: Session, function: str, nixpkgs: str, system: str, paths: l
 def main() -> None:
     what, nixpkgs, system, *rest = sys.argv[1:]
     paths = json.load(sys.stdin)
-    session = Session(Files(), [])
+    session = open_session(Files(), [])
 
     def work() -> None:
         answers(session, "look", nixpkgs, system, paths)

@@ -58,6 +58,7 @@ class Imports:
 class Session:
     """Everything that evaluating needs besides code and environments.
 
+    As made here it knows no built-in functions: :func:`evaluator.builtins.install.open_session` gives it those.
     ``observe``: how many calls of each lambda to remember (0: none). ``shared`` is a folder (the package set's) whose
     files are imported once, as saved on disk; imports and observed calls of all other files go to ``local`` and
     ``local_observations``, which may be exchanged between evaluations.
@@ -90,9 +91,6 @@ class Session:
         self.recipes: Final[dict[str, Derivation]] = {}
         self.references: Final[dict[str, list[str]]] = {}
         self._stored: Final[dict[str, str]] = {}
-        from evaluator.builtins.install import install
-
-        install(self)
 
     # --- files ---------------------------------------------------------------------------------
 

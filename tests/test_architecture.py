@@ -52,6 +52,19 @@ def project_imports(name: str) -> Iterator[tuple[str, int]]:
     return ((target, line) for target, line in imports(name) if target.partition(".")[0] in ROOMS)
 
 
+def run_time_imports(name: str) -> set[str]:
+    """The project's modules that one loads, sooner or later: imports for the type checker alone do not count."""
+    for_types = {
+        inner
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for statement in node.body
+        for inner in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+    }
+    targets = {target for target, line in imports(name) if line not in for_types}
+    return {found for target in targets for found in (target, target.rpartition(".")[0]) if found in MODULES} - {name}
+
+
 def within(target: str, package: str) -> bool:
     return target == package or target.startswith(package + ".")
 
@@ -64,6 +77,15 @@ def test_imports_run_downwards(name: str) -> None:
         f"line {line}: {target}" for target, line in project_imports(name) if target.split(".")[0] not in allowed
     ]
     assert not upwards, f"{name} may import {allowed} only"
+
+
+def test_imports_go_round_in_no_circle() -> None:
+    """Modules whose imports are all gone are taken away, until none is left or every one waits for another."""
+    waiting = {name: {m for m in run_time_imports(name) if MODULES[m].name != "__init__.py"} for name in MODULES}
+    while ready := {name for name, wanted in waiting.items() if not wanted & waiting.keys()}:
+        for name in ready:
+            del waiting[name]
+    assert not waiting
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if within(name, "evaluator.syntax")])

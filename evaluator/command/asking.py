@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from evaluator.builtins.install import open_session
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
 from evaluator.io.files import Files, ParsedFile, syntax_fault
@@ -32,7 +33,7 @@ def new_session(options: Options, files: Files) -> Session:
     else:
         inherited = environment_search_path() + settings.get("extra-nix-path", "").split()
     entries = search_path_entries(options.search_path + inherited)
-    return Session(files, entries, settings.get("eval-system") or settings.get("system", ""))
+    return open_session(files, entries, settings.get("eval-system") or settings.get("system", ""))
 
 
 def heed_depth(options: Options) -> None:

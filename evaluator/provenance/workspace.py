@@ -11,6 +11,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
+from evaluator.builtins.install import open_session
 from evaluator.code.functions import call
 from evaluator.io.files import Files
 from evaluator.provenance.context import FileContext, Value, chain_to, select
@@ -21,7 +22,7 @@ from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, force
-from evaluator.session import Session, search_path_entries
+from evaluator.session import search_path_entries
 
 _REMEMBERED: Final = 4
 
@@ -47,7 +48,7 @@ class Workspace:
             # Somebody who has no <nixpkgs> still means the one that was found.
             entries.append(f"nixpkgs={self.nixpkgs}")
         self.files: Final = Files()
-        self.session: Final = Session(
+        self.session: Final = open_session(
             self.files, search_path_entries(entries), system, observe=OBSERVED_CALLS, tolerant=True, shared=self.nixpkgs
         )
         self.session.trace_output = []

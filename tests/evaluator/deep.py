@@ -10,13 +10,13 @@ import json
 import sys
 
 from evaluator.builtins.control import deep_force
+from evaluator.builtins.install import open_session
 from evaluator.builtins.json import to_json
 from evaluator.builtins.xml import to_xml
 from evaluator.io.files import Files
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.printer import show
 from evaluator.runtime.report import report
-from evaluator.session import Session
 from evaluator.thread import evaluation_thread
 from store.compiled import COMPILED, mode
 
@@ -136,7 +136,7 @@ def evaluate(name: str, text: str) -> None:
 
     def work() -> None:
         try:
-            value = Session(Files()).expression(text, "/")
+            value = open_session(Files()).expression(text, "/")
             deep_force(value)
             shown = show(value)
             found["value"] = shown if len(shown) < 100 else f"{len(shown)} characters"
@@ -157,7 +157,7 @@ def write_deep_data() -> None:
     def work() -> None:
         for name, write in (("--json", to_json), ("--xml", lambda session, value: to_xml(session, value, True))):
             try:
-                session = Session(Files())
+                session = open_session(Files())
                 write(session, session.expression(NESTED.format(count=DEEP), "/"))
                 message = ""
             except EvalError as error:

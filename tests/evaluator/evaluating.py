@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 
 from evaluator.builtins.control import deep_force
+from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.printer import show
@@ -38,7 +39,7 @@ def evaluate(expression: str, directory: str = "/", session: Session | None = No
 
     def work() -> None:
         try:
-            used = Session(Files()) if session is None else session
+            used = open_session(Files()) if session is None else session
             value = used.expression(expression, directory)
             deep_force(value)
             answer.value = show(value)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.builtins.install import open_session
 from evaluator.builtins.regex import Matcher
 from evaluator.io.files import Files
-from evaluator.session import Session
 from tests.evaluator.case_files import Case, cases_under
 from tests.evaluator.evaluating import evaluate, nix_error, nix_values
 
@@ -110,7 +110,7 @@ def test_unsaved_documents_are_read(tmp_path: Path) -> None:
     files = Files()
     files.open_document(str(tmp_path / "a.nix"), "2")
     files.open_document(str(tmp_path / "new.txt"), "new\n")
-    session = Session(files)
+    session = open_session(files)
     directory = str(tmp_path)
     assert evaluate("import ./a.nix", directory, session).value == "2"
     assert evaluate("builtins.readFile ./new.txt", directory, session).value == '"new\\n"'
@@ -131,11 +131,11 @@ def test_unsaved_documents_are_read(tmp_path: Path) -> None:
 def test_a_copy_reads_as_its_origin_does_now(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "a.nix").write_text("1")
-    session = Session(Files())
+    session = open_session(Files())
     answer = evaluate('import "${./source}/a.nix"', str(tmp_path), session)
     assert answer.value == "1"
     session.files.open_document(str(tmp_path / "source" / "a.nix"), "2")
-    answer = evaluate('import "${./source}/a.nix"', str(tmp_path), Session(session.files))
+    answer = evaluate('import "${./source}/a.nix"', str(tmp_path), open_session(session.files))
     assert answer.value == "2"
 
 

@@ -10,11 +10,11 @@ import sys
 import pytest
 
 from evaluator.builtins.control import deep_force
+from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
 from evaluator.limits import Limits
 from evaluator.runtime.errors import Interrupted
 from evaluator.runtime.values import COUNTERS
-from evaluator.session import Session
 from evaluator.thread import evaluation_thread
 
 GROWING = "let grow = l: builtins.seq (builtins.length l) (grow (l ++ l)); in grow [ 1 2 3 4 ]"
@@ -68,7 +68,7 @@ def test_interrupt() -> None:
 @pytest.mark.parametrize("polls", [1, 2, 3, 5, 8, 13, 40])
 def test_thunks_survive(polls: int) -> None:
     """Interrupted after so many polls, a value is whole when it is forced again."""
-    session = Session(Files())
+    session = open_session(Files())
     text = "let f = n: if n == 0 then [ ] else [ n (f (n - 1)) ]; in { a = f 9000; b = map f [ 1000 2000 3000 ]; }"
     failures: list[object] = []
 

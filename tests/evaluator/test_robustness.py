@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evaluator.builtins.control import deep_force
+from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
 from evaluator.runtime.errors import EvalError, Interrupted, Unrealised
 from evaluator.runtime.printer import show
@@ -102,7 +103,7 @@ def test_depth_is_what_it_was_after_errors() -> None:
     texts += ["let x = { __toString = self: self; }; in toString x", "let f = { __functor = self: self; }; in f 1"]
 
     def work() -> None:
-        session = Session(Files())
+        session = open_session(Files())
         for text in texts:
             caught = f"builtins.tryEval (builtins.seq ({text}) 1)"
             for expression in (text, caught):
@@ -170,7 +171,7 @@ def value_of(session: Session, path: Path) -> str:
 @pytest.fixture(scope="module")
 def right(program: Path) -> str:
     found: list[str] = []
-    on_thread(lambda: found.append(value_of(Session(Files()), program)))
+    on_thread(lambda: found.append(value_of(open_session(Files()), program)))
     return found[0]
 
 
@@ -184,7 +185,7 @@ def test_interrupted_evaluation_carries_on(program: Path, right: str, steps: lis
     """However often it is interrupted, and after however many steps: the value is the right one in the end."""
 
     def work() -> None:
-        session = Session(Files())
+        session = open_session(Files())
         COUNTERS.poll = interrupt
         for fuel in steps:
             COUNTERS.fuel = fuel
@@ -202,7 +203,7 @@ def test_interrupted_at_every_step(program: Path, right: str) -> None:
     """One session, interrupted one step later each time, ends; it never goes backwards."""
 
     def work() -> None:
-        session = Session(Files())
+        session = open_session(Files())
         COUNTERS.poll = interrupt
         for fuel in range(1, 4000):
             COUNTERS.fuel = fuel
@@ -221,7 +222,7 @@ def test_error_leaves_thunks_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "default.nix").write_text('rec { a = b + 1; b = c.x or (throw "no ${toString 1}"); c = d; d = { }; }')
 
     def work() -> None:
-        session = Session(Files())
+        session = open_session(Files())
         said = []
         for _ in range(3):
             with pytest.raises(EvalError) as caught:
@@ -246,7 +247,7 @@ def test_what_was_not_realised_is_asked_for_again(tmp_path: Path) -> None:
 
     def work() -> None:
         files = Files()
-        session = Session(files)
+        session = open_session(files)
         for _ in range(2):
             with pytest.raises(Unrealised):
                 value_of(session, tmp_path)
@@ -277,7 +278,7 @@ def test_evaluations_take_turns_and_keep_apart(program: Path, right: str) -> Non
             everybody.wait()
             while len(order) == 0 and TURNS.waiting() < 3:
                 time.sleep(0)
-            session = Session(Files())
+            session = open_session(Files())
             try:
                 found[name] = show(session.expression(expression, "/"))
                 found[f"{name} again"] = value_of(session, program)
@@ -312,7 +313,7 @@ def test_sessions_share_nothing(tmp_path: Path) -> None:
         sessions = []
         for number in range(5):
             path.write_text(f"{{ n = {number}; }}")
-            session = Session(Files(), system=f"system-{number}")
+            session = open_session(Files(), system=f"system-{number}")
             session.import_file(str(path))
             sessions.append(session)
         for session in sessions:
@@ -330,7 +331,7 @@ def test_other_threads_get_their_turn() -> None:
     stopped: list[str] = []
 
     def work() -> None:
-        session = Session(Files())
+        session = open_session(Files())
         try:
             while True:
                 session.expression("builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 5000)", "/")

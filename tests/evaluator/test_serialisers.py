@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.builtins.install import open_session
 from evaluator.builtins.json import to_json
 from evaluator.builtins.xml import to_xml
 from evaluator.io.files import Files
-from evaluator.session import Session
 from tests.evaluator.evaluating import evaluate
 
 
 def test_xml_tells_where_attributes_and_functions_stand(tmp_path: Path) -> None:
     file = tmp_path / "example.nix"
     file.write_text("{\n  f = { a, ... }@all: a;\n  b.c = 1;\n}\n")
-    session = Session(Files())
+    session = open_session(Files())
     document = to_xml(session, session.import_file(str(file)), True)
     assert document.split("\n") == [
         "<?xml version='1.0' encoding='utf-8'?>",
@@ -43,14 +43,14 @@ def test_xml_tells_where_attributes_and_functions_stand(tmp_path: Path) -> None:
 
 
 def test_xml_that_is_not_strict_evaluates_nothing() -> None:
-    session = Session(Files())
+    session = open_session(Files())
     value = session.expression('{ a = throw "never"; d = { b = throw "never"; }.b; }', "/")
     document = to_xml(session, value, False, strict=False)
     assert document.count("<unevaluated />") == 2
 
 
 def test_json_is_one_line_without_contexts() -> None:
-    session = Session(Files())
+    session = open_session(Files())
     value = session.expression('{ b = [ 1 "x" ]; a = derivation { name = "n"; system = "s"; builder = "b"; }; }', "/")
     assert to_json(session, value) == '{"a":"/nix/store/8qwygm88qsiwpdycf5hhk51zjbh3kgaa-n","b":[1,"x"]}'
 
