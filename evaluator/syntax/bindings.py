@@ -217,6 +217,10 @@ class BindingReader(PieceReader):
                 bindings.append(self.parse_inherit())
             elif kind >= BINDING or kind == ID or kind == STRING or kind == DOLLAR or kind == STR_OPEN or kind == OR:
                 bindings.append(self.parse_binding())
+            elif closer == RBRACE and not self.is_outermost() and self.is_wrong_closer():
+                return
+            elif self.is_keyword(kind) and self.kinds[self.i + 1] == ASSIGN:
+                bindings.append(self.parse_binding())
             elif not self.skip_in_bindings(bindings, closer):
                 return
 
@@ -294,7 +298,7 @@ class BindingReader(PieceReader):
                 self.advance()
             else:
                 if self.recover:
-                    value = self.with_junk(value)
+                    value = self.with_junk(value, False)
                 end = self.end_binding()
         except GiveUp:
             self.failed.append(start)
@@ -380,7 +384,7 @@ class BindingReader(PieceReader):
             self.open_parens += 1
             source = self.parse_expr()
             if self.kind != RPAREN:
-                source = self.with_junk(source)
+                source = self.with_junk(source, True)
             self.close(RPAREN, opener)
             self.open_parens -= 1
         names: list[Node] = []
@@ -406,7 +410,7 @@ class BindingReader(PieceReader):
             self.advance()
         else:
             if self.recover:
-                self.with_junk(Missing(0, 0))
+                self.with_junk(Missing(0, 0), False)
             end = self.end_binding()
         height = self.height(start)
         if self.deepest < outer_deepest:

@@ -31,12 +31,12 @@ class Comment:
 
 
 def comment_at(source: Source, offset: int) -> tuple[int, int] | None:
-    """The comment around an absolute offset (its end counts for ``#`` comments only), or None."""
+    """The comment around an absolute offset (its end counts where only the line ends it), or None."""
     index = _last_starting_at_or_before(source.comments, offset)
     if index < 0:
         return None
     start, end = source.comments[index]
-    if start < offset < end or (offset == end and source.text[start] == "#"):
+    if start < offset < end or (offset == end and not _is_closed(source.text, start, end)):
         return start, end
     return None
 
@@ -76,6 +76,10 @@ def comment_before(source: Source, offset: int) -> Comment | None:
 
 def _last_starting_at_or_before(comments: list[tuple[int, int]], offset: int) -> int:
     return bisect_right(comments, (offset, 1 << 60)) - 1
+
+
+def _is_closed(text: str, start: int, end: int) -> bool:
+    return text[start] == "/" and end - start >= 4 and text.startswith("*/", end - 2)
 
 
 def _starts_line(text: str, offset: int) -> bool:

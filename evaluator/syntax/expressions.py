@@ -44,6 +44,7 @@ from evaluator.syntax.tokens import (
     NOT_OPERAND,
     OR,
     PATH,
+    PATH_CLOSE,
     PATH_OPEN,
     PIPE_FROM,
     PIPE_INTO,
@@ -108,17 +109,27 @@ class Parser(BindingReader):
         if not self.recover:
             raise GiveUp
         parts: list[Expr] = [root]
+        reported = isinstance(root, Missing)
         while self.kind != EOF:
-            self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} after the end of the expression")
-            if self.kind >= BINDING or self.kind == INHERIT or self.could_start_expression():
+            if self.kind == PATH_CLOSE:
+                self.advance()  # of no width, and its path has been spoken of
+                continue
+            starts = self.kind >= BINDING or self.kind == INHERIT or self.could_start_expression()
+            if not starts or not reported:
+                self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} after the end of the expression")
+            if starts:
                 parts.append(self.parse_top(False))
             else:
                 self.advance()
+            reported = not starts
         if isinstance(root, Missing) and len(parts) > 1:
             parts.pop(0)
-        if len(parts) == 1:
+        # What has been stepped over is in its range.
+        start = min(parts[0].start, self.starts[0])
+        end = max(parts[-1].end, self.previous_end())
+        if len(parts) == 1 and start == parts[0].start and end == parts[0].end:
             return parts[0]
-        return Broken(parts[0].start, parts[-1].end, parts)
+        return Broken(start, end, parts)
 
     def parse_top(self, first: bool) -> Expr:
         """An expression, or bindings that no brace was opened for; ``first`` when nothing has been read before."""
@@ -307,7 +318,7 @@ class Parser(BindingReader):
             self.open_parens += 1
             inner = self.parse_expr()
             if self.kind != RPAREN:
-                inner = self.with_junk(inner)
+                inner = self.with_junk(inner, True)
             end = self.close(RPAREN, start)
             self.open_parens -= 1
             return Paren(start - base, end - base, inner)
@@ -391,7 +402,7 @@ class Parser(BindingReader):
         while True:
             if STARTS_SIMPLE[self.kind] or (self.kind == LET and self.kinds[self.i + 1] == LBRACE):
                 items.append(self.parse_select())
-            elif self.kind == RBRACKET or not self.recover:
+            elif self.kind == RBRACKET or not self.recover or self.is_wrong_closer():
                 break
             elif self.kind == OR or self.unparenthesised():
                 items.append(self.parse_select())
@@ -472,7 +483,11 @@ class Parser(BindingReader):
         kind = self.kind
         self.advance()
         head = self.parse_expr()
-        if self.kind == SEMICOLON:
+        if self.kind == SEMICOLON and self.recover and self.ends_binding_early():
+            message = f"expected `;` and an expression after {spell(kind)}"
+            self.fail_missing("expected-expression", message, "")
+            body: Expr = self.missing()
+        elif self.kind == SEMICOLON:
             self.advance()
             body = self.parse_expr()
         else:
@@ -484,6 +499,11 @@ class Parser(BindingReader):
         if kind == WITH:
             return With(start - self.base, body.end, head, body)
         return Assert(start - self.base, body.end, head, body)
+
+    def ends_binding_early(self) -> bool:
+        """Whether the ``;`` at hand rather ends the binding around: another follows."""
+        following = self.kinds[self.i + 1]
+        return following >= BINDING or following == INHERIT
 
     def parse_if(self) -> Expr:
         """``if … then … else …``"""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from evaluator.syntax.problems import Edit, Fix, Problem
 from evaluator.syntax.quoted import QuoteScanner
 from evaluator.syntax.reuse import Run, merged
 from evaluator.syntax.scanner import (
@@ -346,6 +347,8 @@ class Lexer(QuoteScanner):
                     return self.path_rest(i + 1, opener, False)
             return i + 1
         elif c == 34:  # "
+            if self.recover and self.modes and self.modes[-1] == IN_STRING and self.ends_string(i):
+                return self.close_interpolation(i)
             return self.string_token(i)
         elif c == 46:  # .
             if n == 46 and data[i + 2] == 46:
@@ -365,6 +368,8 @@ class Lexer(QuoteScanner):
                 kind = DOT
         elif c == 39:  # '
             if n == 39:
+                if self.recover and self.modes and self.modes[-1] == IN_INDENTED and self.ends_indented(i):
+                    return self.close_interpolation(i)
                 return self.indented_token(i)
         elif c == 35:  # #
             j = i + 1
@@ -632,6 +637,48 @@ class Lexer(QuoteScanner):
         self.next_run()
 
     # Broken text.
+
+    def ends_string(self, quote: i64) -> bool:
+        """Whether the ``"`` closes the string around the interpolation at hand, which has not been closed."""
+        data = self.data
+        i: i64 = quote + 1
+        while data[i] == 32 or data[i] == 9:
+            i += 1
+        if data[i] != 59 and data[i] != 41 and data[i] != 93 and data[i] != 10 and data[i] != 13:  # ; ) ] end of line
+            return False
+        while in_line(data, i) and i < self.size:
+            if data[i] == 34:
+                return False
+            i += 1
+        return True
+
+    def ends_indented(self, quotes: i64) -> bool:
+        """Whether the ``''`` closes the string around the interpolation at hand, which has not been closed."""
+        data = self.data
+        if self.column(quotes) < 0:
+            return False
+        after: i64 = data[quotes + 2]
+        return after == 59 or after == 41 or after == 93 or after == 10 or after == 13
+
+    def close_interpolation(self, i: i64) -> i64:
+        """Supply the ``}`` that is missing before ``i``, where the string around it ends."""
+        mode = self.modes.pop()
+        opener = self.openers.pop()
+        token = len(self.kinds) - 1
+        end: i64 = self.ends[token]
+        depth = 0
+        while token > 0 and (depth or self.kinds[token] != DOLLAR):
+            kind = self.kinds[token]
+            if kind == RBRACE:
+                depth += 1
+            elif depth and (kind == LBRACE or kind == DOLLAR):
+                depth -= 1
+            token -= 1
+        begin = self.starts[token]
+        fix = Fix("Insert `}`", [Edit(end, end, "}")])
+        self.problems.append(Problem("missing-closer", "expected `}`", end, end, fix, begin, begin + 1))
+        self.add(RBRACE, i, i)
+        return self.string(i, opener) if mode == IN_STRING else self.indented(i, opener)
 
     def conflict_marker(self, start: i64) -> i64:
         """The end of a line that git left in a merge conflict; 0 when there is none here."""

@@ -11,7 +11,9 @@ from evaluator.syntax.problems import Edit, Fix, Problem
 from evaluator.syntax.reader import GiveUp, Reader
 from evaluator.syntax.strings import is_static
 from evaluator.syntax.tokens import (
+    ASSIGN,
     BINDING,
+    COLON,
     COMMA,
     DOLLAR,
     DOT,
@@ -19,6 +21,7 @@ from evaluator.syntax.tokens import (
     ID,
     IND_CLOSE,
     IND_OPEN,
+    LBRACE,
     OR,
     PATH_CLOSE,
     PATH_OPEN,
@@ -71,12 +74,12 @@ class PieceReader(Reader):
 
     # Closing what is open.
 
-    def with_junk(self, expr: Expr) -> Expr:
+    def with_junk(self, expr: Expr, in_brackets: bool) -> Expr:
         """``expr`` has been read and should have ended here: report and step over what fits nowhere.
 
         What could be read of it stays in the tree, beside ``expr``.
         """
-        if self.stopped or self.at_sync():
+        if self.stopped or self.at_sync() or (in_brackets and self.recover and self.is_wrong_closer()):
             return expr
         self.fail_here("unexpected-token", f"unexpected {spell(self.kind)}")
         parts: list[Expr] = []
@@ -101,9 +104,17 @@ class PieceReader(Reader):
             return end
         if not self.recover:
             raise GiveUp
+        word = SPELLING[closer]
+        if self.is_wrong_closer():
+            start = self.here()
+            end = self.ends[self.i]
+            fix = Fix(f"Write `{word}`", [Edit(start, end, word)])
+            message = f"expected `{word}`, found {spell(self.kind)}"
+            self.problems.append(Problem("missing-closer", message, start, end, fix, opener, opener + 1))
+            self.advance()
+            return end
         end = self.previous_end()
         if not self.stopped:
-            word = SPELLING[closer]
             self.problems.append(
                 Problem(
                     "missing-closer",
@@ -182,7 +193,7 @@ class PieceReader(Reader):
         self.open_braces += 1
         expr = self.parse_expr()
         if self.kind != RBRACE:
-            expr = self.with_junk(expr)
+            expr = self.with_junk(expr, True)
         end = self.close(RBRACE, start)
         self.open_braces -= 1
         return Interpolation(start - self.base, end - self.base, expr)
@@ -227,7 +238,7 @@ class PieceReader(Reader):
             return self.parse_interpolation()
         if not self.recover:
             raise GiveUp
-        if self.previous_end() == start and self.is_keyword(kind):
+        if self.is_keyword(kind) and (self.previous_end() == start or self.kinds[self.i + 1] == ASSIGN):
             word = self.text[start:end]
             self.report(
                 "unexpected-token",
@@ -296,7 +307,7 @@ class PieceReader(Reader):
                 self.fail_superfluous("missing-name", "expected a name before `,`")
                 self.advance()
                 continue
-            elif self.at_sync():
+            elif self.at_sync() or self.kind == COLON or (self.kind == LBRACE and self.newline_before()):
                 break
             else:
                 self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} among formal arguments")

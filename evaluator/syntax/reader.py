@@ -340,6 +340,20 @@ class Reader:
             i += 1
         return found
 
+    def is_wrong_closer(self) -> bool:
+        """Whether the bracket at hand has been written for another that would fit: ``[ a };``."""
+        kind = self.kind
+        if kind != RBRACE and kind != RBRACKET and kind != RPAREN:
+            return False
+        following = self.kinds[self.i + 1]
+        if following != SEMICOLON:
+            return False
+        if kind == RBRACE:
+            # The outermost set is never followed by a semicolon and more bindings.
+            after = self.kinds[self.i + 2]
+            return self.open_braces <= 1 and self.open_lets == 0 and (after >= BINDING or after == INHERIT)
+        return (self.open_parens if kind == RPAREN else self.open_brackets) == 0
+
     # Lines and indentation.
 
     def line_start(self, offset: int) -> int:
@@ -383,14 +397,21 @@ class Reader:
             return self.line_start(self.here()) > opener
         return first_indent == -2 or first_indent > column
 
+    def is_outermost(self) -> bool:
+        """Whether only one bracket or ``let`` is open."""
+        return self.open_braces + self.open_lets + self.open_parens + self.open_brackets <= 1
+
     def is_stray_brace(self, indent: int) -> bool:
         """Whether the ``}`` at hand closes nothing: the outermost set goes on after it.
 
         ``indent`` is that of the line where the set was opened.
         """
-        if self.open_braces + self.open_lets + self.open_parens + self.open_brackets > 1:
+        if not self.is_outermost():
             return False
         following = self.kinds[self.i + 1]
         if following >= BINDING or following == INHERIT:
             return True
-        return following == SEMICOLON and self.column() > indent
+        if following != SEMICOLON:
+            return False
+        after = self.kinds[self.i + 2]
+        return after >= BINDING or after == INHERIT or self.column() > indent

@@ -192,10 +192,24 @@ class Scanner:
                 self.add(PATH, start, i)
                 return i
         elif not (data[i] == 47 and data[i + 1] == 36 and data[i + 2] == 123):
+            if self.recover and self.is_path_begun(start, i):
+                self.add(PATH, start, i + 1)
+                self.report("trailing-slash", "a path cannot end in a slash", i, i + 1)
+                return i + 1
             self.plain_run = run - 1
             return 0
         self.add(PATH_OPEN, start, start)
         return self.path_rest(start, start, True)
+
+    def is_path_begun(self, start: i64, slash: i64) -> bool:
+        """Whether nothing but ``./``, ``../`` or ``~/`` stands here."""
+        data = self.data
+        if data[slash] != 47 or data[slash + 1] == 47 or data[slash + 1] == 42:
+            return False
+        word = data[start:slash]
+        if word != b"." and word != b".." and word != b"~":
+            return False
+        return start == self.begin or data[start - 1] in b" \t\r\n([{="
 
     def path_rest(self, start: i64, opener: i64, first: bool) -> i64:
         """The text of a path up to its next interpolation or its end."""
