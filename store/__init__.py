@@ -9,7 +9,13 @@ Its modules are pure functions and small classes on text and bytes; each names t
 * :mod:`store.derivation`  derivations: ATerm, output paths, ``hashDerivationModulo``
 * :mod:`store.drv_file`    reading the files they are written to
 * :mod:`store.aterm`       the strings and lists a derivation is written with
-* :mod:`store.nar`         the archive format whose hash addresses sources
+* :mod:`store.nar`         the archive format whose hash addresses sources, written
+* :mod:`store.nar_reader`  the same, read and unpacked, malformed archives refused
+* :mod:`store.listing`     what an archive holds, as ``.ls`` files say it
+* :mod:`store.references`  which store paths a stream of bytes mentions
+* :mod:`store.narinfo`     what a binary cache says about a path, and what is signed of it
+* :mod:`store.signatures`  Ed25519 keys and signatures in Nix's spelling
+* :mod:`store.drv_json`    derivations as JSON
 
 **Text** is ``str`` decoded from UTF-8 with ``surrogateescape``, so that any byte sequence survives; what is
 hashed or written is the bytes it came from (:func:`store.store_path.to_bytes`).

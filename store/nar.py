@@ -22,7 +22,7 @@ Filter = Callable[[str, str], bool]
 
 _BUFFER: Final = 1 << 16
 _CHUNK: Final = 1 << 18
-_PADDING: Final = [b"\0" * ((8 - size) % 8) for size in range(8)]
+PADDING: Final = [b"\0" * ((8 - size) % 8) for size in range(8)]
 
 
 class NarError(ValueError):
@@ -31,22 +31,22 @@ class NarError(ValueError):
 
 def _token(data: bytes) -> bytes:
     size = len(data)
-    return size.to_bytes(8, "little") + data + _PADDING[size & 7]
+    return size.to_bytes(8, "little") + data + PADDING[size & 7]
 
 
 def _tokens(words: str) -> bytes:
     return b"".join([_token(word.encode()) for word in words.split()])
 
 
-_MAGIC: Final = _tokens("nix-archive-1")
-_OPEN: Final = _tokens("(")
-_CLOSE: Final = _tokens(")")
-_REGULAR: Final = _tokens("( type regular contents")
-_EXECUTABLE: Final = _tokens("( type regular executable") + _token(b"") + _tokens("contents")
-_SYMLINK: Final = _tokens("( type symlink target")
-_DIRECTORY: Final = _tokens("( type directory")
-_ENTRY: Final = _tokens("entry ( name")
-_NODE: Final = _tokens("node")
+MAGIC: Final = _tokens("nix-archive-1")
+OPEN: Final = _tokens("(")
+CLOSE: Final = _tokens(")")
+REGULAR: Final = _tokens("( type regular contents")
+EXECUTABLE: Final = _tokens("( type regular executable") + _token(b"") + _tokens("contents")
+SYMLINK: Final = _tokens("( type symlink target")
+DIRECTORY: Final = _tokens("( type directory")
+ENTRY: Final = _tokens("entry ( name")
+NODE: Final = _tokens("node")
 
 
 class NarWriter:
@@ -59,9 +59,9 @@ class NarWriter:
 
     def __init__(self, sink: Sink) -> None:
         self._sink: Final = sink
-        self._parts: list[bytes] = [_MAGIC]
-        self._pending = len(_MAGIC)
-        self._size = len(_MAGIC)
+        self._parts: list[bytes] = [MAGIC]
+        self._pending = len(MAGIC)
+        self._size = len(MAGIC)
         # The last name in each open directory, innermost last; empty before the first entry.
         self._names: list[bytes] = []
         self._node_due = True
@@ -75,7 +75,7 @@ class NarWriter:
     def begin_regular(self, size: int, executable: bool = False) -> None:
         """A file of ``size`` bytes, which come through :meth:`contents`; then :meth:`end_regular`."""
         self._start_node()
-        self._put(_EXECUTABLE if executable else _REGULAR)
+        self._put(EXECUTABLE if executable else REGULAR)
         self._put(size.to_bytes(8, "little"))
 
     def contents(self, data: bytes) -> None:
@@ -84,7 +84,7 @@ class NarWriter:
 
     def end_regular(self, size: int) -> None:
         """The end of a file of ``size`` bytes."""
-        self._put(_PADDING[size & 7] + _CLOSE)
+        self._put(PADDING[size & 7] + CLOSE)
         self._end_node()
 
     def symlink(self, target: bytes) -> None:
@@ -92,15 +92,15 @@ class NarWriter:
         if not target or b"\0" in target:
             raise NarError(f"a symbolic link cannot point to '{to_text(target)}'")
         self._start_node()
-        self._put(_SYMLINK)
+        self._put(SYMLINK)
         self._put(_token(target))
-        self._put(_CLOSE)
+        self._put(CLOSE)
         self._end_node()
 
     def directory(self) -> None:
         """The beginning of a directory."""
         self._start_node()
-        self._put(_DIRECTORY)
+        self._put(DIRECTORY)
         self._names.append(b"")
 
     def entry(self, name: bytes) -> None:
@@ -112,9 +112,9 @@ class NarWriter:
         if name <= self._names[-1]:
             raise NarError(f"file name '{to_text(name)}' is not sorted")
         self._names[-1] = name
-        self._put(_ENTRY)
+        self._put(ENTRY)
         self._put(_token(name))
-        self._put(_NODE)
+        self._put(NODE)
         self._node_due = True
 
     def end_directory(self) -> None:
@@ -122,7 +122,7 @@ class NarWriter:
         if not self._names or self._node_due:
             raise NarError("no directory to end")
         self._names.pop()
-        self._put(_CLOSE)
+        self._put(CLOSE)
         self._end_node()
 
     def finish(self) -> int:
@@ -139,7 +139,7 @@ class NarWriter:
 
     def _end_node(self) -> None:
         if self._names:
-            self._put(_CLOSE)
+            self._put(CLOSE)
 
     def _put(self, data: bytes) -> None:
         size = len(data)
