@@ -37,10 +37,12 @@ class Limits:
     def start(self) -> None:
         """Makes this what the evaluator asks, until the next ``start`` or ``stop``."""
         COUNTERS.poll = self.poll
+        COUNTERS.room = self.room
 
     def stop(self) -> None:
         """The evaluator asks nobody any more."""
         COUNTERS.poll = None
+        COUNTERS.room = None
 
     def cancel(self, reason: str = INTERRUPTED) -> None:
         """Asks the evaluation to stop at its next step."""
@@ -58,8 +60,13 @@ class Limits:
             self.stopped(f"evaluation took longer than {self.seconds:g} seconds")
         if self.megabytes:
             self._polls += 1
-            if self._polls % _MEMORY_EVERY == 0 and resident_megabytes() > self.megabytes:
-                self.stopped(f"evaluation took more than {self.megabytes} MB of memory")
+            if self._polls % _MEMORY_EVERY == 0:
+                self.room(0)
+
+    def room(self, size: int) -> None:
+        """Raises Interrupted when ``size`` bytes more would be too much. Asked before much is taken at once."""
+        if self.megabytes and resident_megabytes() + size / (1 << 20) > self.megabytes:
+            self.stopped(f"evaluation took more than {self.megabytes} MB of memory")
 
 
 def resident_megabytes() -> float:

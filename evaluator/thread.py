@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, final
 
+from evaluator.remains import REMAINS
 from evaluator.runtime.values import COUNTERS
 from evaluator.turns import TURNS
 
@@ -41,6 +42,7 @@ class _Evaluation:
         self.work: Final = work
         self.max_depth = MAX_DEPTH
         self.poll: Final = COUNTERS.poll if TURNS.free() else None
+        self.room: Final = COUNTERS.room if TURNS.free() else None
 
     def run(self) -> None:
         TURNS.take()
@@ -48,11 +50,14 @@ class _Evaluation:
         counters.depth = 0
         counters.max_depth = self.max_depth
         counters.poll = self.poll
+        counters.room = self.room
         try:
             self.work()
         finally:
             counters.depth = 0
             counters.poll = None
+            counters.room = None
+            REMAINS.forget()
             TURNS.leave()
 
 

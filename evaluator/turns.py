@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from typing import Final
 
+from evaluator.remains import REMAINS
 from evaluator.runtime.values import COUNTERS
 
 
@@ -56,13 +57,16 @@ class Turns:
 
     def pause(self) -> None:
         """Lets the others go first; called by the evaluator every few thousand steps."""
+        REMAINS.sweep()
         if not self._waiting or self._owner != threading.get_ident():
             return
         counters = COUNTERS
-        depth, most, fuel, poll = counters.depth, counters.max_depth, counters.fuel, counters.poll
+        depth, most, fuel = counters.depth, counters.max_depth, counters.fuel
+        poll, room = counters.poll, counters.room
         self.leave()
         self.take()
-        counters.depth, counters.max_depth, counters.fuel, counters.poll = depth, most, fuel, poll
+        counters.depth, counters.max_depth, counters.fuel = depth, most, fuel
+        counters.poll, counters.room = poll, room
 
 
 TURNS: Final = Turns()

@@ -8,6 +8,7 @@ from evaluator.builtins.lists import CallOnBoth
 from evaluator.builtins.table import Builtin
 from evaluator.code.attrsets import missing_attribute
 from evaluator.code.functions import FormalsLambda
+from evaluator.runtime.bulk import PIECE, own_dict, own_list, sorted_alike
 from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string_no_context
 from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.source import ListedPositions, MergedPositions, OwnPositions, Place, Positions
@@ -20,13 +21,15 @@ from evaluator.runtime.values import (
     Primop,
     Thunk,
     force,
+    spend,
 )
 from evaluator.session import Session
 
 
 def sorted_names(attrs: Attrs) -> list[str]:
     """The names of a set in byte order."""
-    names = sorted(attrs.items)
+    items = attrs.items
+    names = sorted(items) if len(items) <= PIECE else sorted_alike(list(items))
     for name in names:
         if not name.isascii():
             return sorted(names, key=_bytes)
@@ -38,12 +41,18 @@ def _bytes(text: str) -> bytes:
 
 
 def attr_names(session: Session, value: object) -> object:
-    return list(sorted_names(as_attrs(value)))
+    names: list[object] = list(sorted_names(as_attrs(value)))
+    return own_list(names)
 
 
 def attr_values(session: Session, value: object) -> object:
     attrs = as_attrs(value)
-    return [attrs.items[name] for name in sorted_names(attrs)]
+    items = attrs.items
+    values: list[object] = []
+    for name in sorted_names(attrs):
+        spend(1)
+        values.append(items[name])
+    return own_list(values)
 
 
 def get_attr(session: Session, name: object, value: object) -> object:
@@ -77,7 +86,7 @@ def remove_attrs(session: Session, value: object, names: object) -> object:
         name = as_string_no_context(item)
         if name in items:
             if result is None:
-                result = items.copy()
+                result = own_dict(items.copy())
             result.pop(name, None)
     if result is None:
         return attrs
@@ -88,6 +97,7 @@ def list_to_attrs(session: Session, value: object) -> object:
     items: dict[str, object] = {}
     owners: dict[str, Positions] = {}
     for element in as_list(value):
+        spend(1)
         pair = as_attrs(element)
         key = pair.get("name")
         if key is None:
@@ -102,7 +112,7 @@ def list_to_attrs(session: Session, value: object) -> object:
         positions = pair.positions
         if positions is not None:
             owners[name] = positions
-    return Attrs(items, ListedPositions(owners))
+    return Attrs(own_dict(items), ListedPositions(owners))
 
 
 def intersect_attrs(session: Session, left: object, right: object) -> object:
@@ -111,21 +121,24 @@ def intersect_attrs(session: Session, left: object, right: object) -> object:
     result: dict[str, object] = {}
     if ours.at_most() < theirs.at_most():
         for name in ours.items:
+            spend(1)
             found = theirs.find(name)
             if found is not None:
                 result[name] = found
     else:
         for name, found in theirs.items.items():
-            if ours.find(name) is not None:
+            spend(1)
+            if ours.has(name):
                 result[name] = found
-    return Attrs(result, masked(theirs.positions, result))
+    return Attrs(own_dict(result), masked(theirs.positions, result))
 
 
 def map_attrs(session: Session, function: object, value: object) -> object:
     attrs = as_attrs(value)
     code = CallOnBoth(function)
-    result = attrs.copied()
+    result = own_dict(attrs.copied())
     for name, found in result.items():
+        spend(1)
         result[name] = Thunk(code, name, found)
     return Attrs(result, attrs.positions)
 
@@ -134,10 +147,11 @@ def cat_attrs(session: Session, name: object, value: object) -> object:
     text = as_string_no_context(name)
     result: list[object] = []
     for element in as_list(value):
+        spend(1)
         found = as_attrs(element).find(text)
         if found is not None:
             result.append(found)
-    return result
+    return own_list(result)
 
 
 def zip_attrs_with(session: Session, function: object, value: object) -> object:
@@ -148,6 +162,7 @@ def zip_attrs_with(session: Session, function: object, value: object) -> object:
         attrs = as_attrs(element)
         positions = attrs.positions
         for name, found in attrs.items.items():
+            spend(1)
             group = groups.get(name)
             if group is None:
                 groups[name] = [found]
@@ -158,7 +173,8 @@ def zip_attrs_with(session: Session, function: object, value: object) -> object:
     code = CallOnBoth(callee)
     result: dict[str, object] = {}
     for name in groups:
-        result[name] = Thunk(code, name, groups[name])
+        spend(1)
+        result[name] = Thunk(code, name, own_list(groups[name]))
     return Attrs(result, OwnPositions(owners))
 
 

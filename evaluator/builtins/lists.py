@@ -6,11 +6,12 @@ from typing import Final, final
 
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call, call2
+from evaluator.runtime.bulk import PIECE, extend, from_index, numbered_thunks, own_list, sorted_alike, thunks_of
 from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context
 from evaluator.runtime.compare import less, same_or_equal
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import COUNTERS, Attrs, Code, ContextString, Thunk, force, refuel
+from evaluator.runtime.values import Attrs, Code, ContextString, force, spend
 from evaluator.session import Session
 
 
@@ -51,7 +52,7 @@ def tail(session: Session, value: object) -> object:
     items = as_list(value)
     if not items:
         raise EvalError("'builtins.tail' called on an empty list")
-    return items[1:]
+    return from_index(items, 1)
 
 
 def elem_at(session: Session, value: object, index: object) -> object:
@@ -70,6 +71,7 @@ def elem(session: Session, needle: object, value: object) -> object:
     needle = force(needle)
     if isinstance(needle, str):
         for item in items:
+            spend(1)
             found = force(item)
             if isinstance(found, str):
                 if found == needle:
@@ -78,6 +80,7 @@ def elem(session: Session, needle: object, value: object) -> object:
                 return True
         return False
     for item in items:
+        spend(1)
         if same_or_equal(wanted, item):
             return True
     return False
@@ -88,7 +91,7 @@ def map_list(session: Session, function: object, value: object) -> object:
     if not items:
         return items
     code = CallOn(as_function(function))
-    return [Thunk(code, item) for item in items]
+    return thunks_of(code, items)
 
 
 def filter_list(session: Session, function: object, value: object) -> object:
@@ -100,22 +103,23 @@ def filter_list(session: Session, function: object, value: object) -> object:
     for item in items:
         if as_bool(call(predicate, item)):
             kept.append(item)
-    return kept
+    return own_list(kept)
 
 
 def concat_lists(session: Session, value: object) -> object:
     result: list[object] = []
     for item in as_list(value):
-        result += as_list(item)
-    return result
+        spend(1)
+        extend(result, as_list(item))
+    return own_list(result)
 
 
 def concat_map(session: Session, function: object, value: object) -> object:
     result: list[object] = []
     callee = as_function(function)
     for item in as_list(value):
-        result += as_list(call(callee, item))
-    return result
+        extend(result, as_list(call(callee, item)))
+    return own_list(result)
 
 
 def fold_left(session: Session, function: object, start: object, value: object) -> object:
@@ -124,12 +128,7 @@ def fold_left(session: Session, function: object, start: object, value: object) 
     result = start
     if not items:
         return force(start)
-    counters = COUNTERS
     for item in items:
-        # A built-in function asks nobody whether to go on.
-        counters.fuel -= 1
-        if counters.fuel <= 0:
-            refuel()
         result = call2(callee, result, item)
     return result
 
@@ -150,45 +149,55 @@ def all_of(session: Session, function: object, value: object) -> object:
     return True
 
 
-_AT_ONCE: Final = 100_000
-"""Elements that are made without asking whether to go on: a few milliseconds."""
-
-
 def gen_list(session: Session, function: object, count: object) -> object:
     size = as_int(count)
     if size < 0:
         raise EvalError(f"cannot create list of size {size}")
-    code = CallOn(as_function(function))
-    if size <= _AT_ONCE:
-        return [Thunk(code, index) for index in range(size)]
-    result: list[object] = []
-    for start in range(0, size, _AT_ONCE):
-        refuel()
-        result += [Thunk(code, index) for index in range(start, min(start + _AT_ONCE, size))]
-    return result
+    return numbered_thunks(CallOn(as_function(function)), size)
 
 
 @final
 class _Order:
-    """A key for Python's stable sort that asks a Nix function."""
+    """A key for Python's stable sort that asks a Nix function; None stands for ``builtins.lessThan``."""
 
     def __init__(self, before: object, value: object) -> None:
         self.before: Final = before
         self.value: Final = value
 
     def __lt__(self, other: _Order) -> bool:
-        return as_bool(call2(self.before, self.value, other.value))
+        before = self.before
+        if before is None:
+            spend(1)
+            return less(self.value, other.value)
+        return as_bool(call2(before, self.value, other.value))
 
 
-@final
-class _NaturalOrder:
-    """The same for ``builtins.lessThan``, without calls."""
+def _all_alike(items: list[object]) -> bool:
+    """Whether all are texts in ASCII, or all integers: then Python's order is Nix's."""
+    if isinstance(items[0], str):
+        for item in items:
+            if not isinstance(item, str) or not item.isascii():
+                return False
+        return True
+    for item in items:
+        if not isinstance(item, int) or isinstance(item, bool):
+            return False
+    return True
 
-    def __init__(self, value: object) -> None:
-        self.value: Final = value
 
-    def __lt__(self, other: _NaturalOrder) -> bool:
-        return less(self.value, other.value)
+def _values_of(keys: list[_Order]) -> list[object]:
+    """What was sorted; many keys are let go in pieces."""
+    if len(keys) <= PIECE:
+        return [key.value for key in keys]
+    result: list[object] = []
+    keys.reverse()
+    while keys:
+        piece = keys[-PIECE:]
+        piece.reverse()
+        result += [key.value for key in piece]
+        del keys[-PIECE:]
+        spend(PIECE >> 2)
+    return own_list(result)
 
 
 def sort_list(session: Session, function: object, value: object) -> object:
@@ -199,9 +208,20 @@ def sort_list(session: Session, function: object, value: object) -> object:
     if len(items) == 1:
         force(items[0])
         return items
+    forced: list[object] = []
+    for item in items:
+        spend(1)
+        forced.append(force(item))
     if before is session.globals.get("__lessThan"):
-        return [key.value for key in sorted([_NaturalOrder(force(item)) for item in items])]
-    return [key.value for key in sorted([_Order(before, force(item)) for item in items])]
+        if _all_alike(forced):
+            return own_list(sorted_alike(forced))
+        before = None
+    keys: list[_Order] = []
+    for item in forced:
+        spend(1)
+        keys.append(_Order(before, item))
+    keys.sort()
+    return _values_of(keys)
 
 
 def partition(session: Session, function: object, value: object) -> object:

@@ -23,6 +23,7 @@ from evaluator.runtime.values import (
     force,
     overflow,
     refuel,
+    spend,
 )
 
 if TYPE_CHECKING:
@@ -179,6 +180,8 @@ def call(function: object, argument: object) -> object:
         return function.function.call(function.env, argument)
     if isinstance(function, Primop):
         if function.arity == 1:
+            # A step of its own: what calls it may be a built-in function with a million elements.
+            spend(1)
             return force(function.run(function.session, force(argument) if function.strict else argument))
         return PartialPrimop(function, [argument])
     if isinstance(function, PartialPrimop):
@@ -200,6 +203,7 @@ def call(function: object, argument: object) -> object:
 def call2(function: object, first: object, second: object) -> object:
     """The forced result of calling ``function`` with two arguments."""
     if isinstance(function, Primop) and function.arity == 2:
+        spend(1)
         if function.strict:
             return force(function.run(function.session, force(first), force(second)))
         return force(function.run(function.session, first, second))
@@ -208,6 +212,7 @@ def call2(function: object, first: object, second: object) -> object:
 
 def run_primop(primop: Primop, arguments: list[object]) -> object:
     """Runs a built-in function that has all its arguments."""
+    spend(1)
     if primop.strict:
         arguments = [force(argument) for argument in arguments]
     run = primop.run

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
+from evaluator.runtime.bulk import LARGE_TEXT, ask_for, concatenated
 from evaluator.runtime.coerce import NO_CONTEXT, canonical, coerce_into, make_string, rejoin
 from evaluator.runtime.compare import equal, less
 from evaluator.runtime.errors import AssertionFailed, EvalError, TypeFault
@@ -249,7 +250,7 @@ class ConcatCode(BinaryCode):
             return left
         if not left:
             return right
-        return left + right
+        return concatenated(left, right)
 
 
 @final
@@ -334,6 +335,8 @@ class AddCode(BinaryCode):
         left = self.left.eval(env)
         right = self.right.eval(env)
         if isinstance(left, str) and isinstance(right, str):
+            if len(left) + len(right) > LARGE_TEXT:
+                ask_for(len(left) + len(right))
             if left.isascii() or right.isascii():
                 return left + right
             return rejoin(left + right)
@@ -393,6 +396,8 @@ class InterpolateCode(Placed):
             error.locate(Place(self.file, self.spots[2 * index], self.spots[2 * index + 1]))
             raise
         text = "".join(pieces)
+        if len(text) > LARGE_TEXT:
+            ask_for(len(text))
         if not text.isascii():
             text = rejoin(text)
         if context:

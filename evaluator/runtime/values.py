@@ -39,7 +39,7 @@ class Counters:
     """What every force touches: one object, so that compiled code reads plain fields.
 
     ``fuel`` counts down to the next :meth:`poll`; ``depth`` counts nested forces and calls. ``pause`` lets other
-    threads go first (:mod:`evaluator.turns`).
+    threads go first (:mod:`evaluator.turns`); ``room`` is asked before so many bytes are taken at once.
     """
 
     def __init__(self) -> None:
@@ -49,6 +49,7 @@ class Counters:
         self.forces: i64 = 0
         self.poll: Callable[[], None] | None = None
         self.pause: Callable[[], None] | None = None
+        self.room: Callable[[int], None] | None = None
 
 
 COUNTERS: Final = Counters()
@@ -65,6 +66,14 @@ def refuel() -> None:
     poll = COUNTERS.poll
     if poll is not None:
         poll()
+
+
+def spend(steps: i64) -> None:
+    """Counts work that is no force and no call of a lambda as so many steps."""
+    counters = COUNTERS
+    counters.fuel -= steps
+    if counters.fuel <= 0:
+        refuel()
 
 
 def overflow() -> StackOverflow:
