@@ -1,0 +1,73 @@
+"""The database of a local castore: its tables, and how it is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+from store.castore.services import Corrupt, Full, StoreError
+
+VERSION = 1
+
+# A blob of one chunk has no row in `blobs`. `paths.info` is a PathInfo message, `paths.seal` a digest of the row.
+_TABLES = """
+create table if not exists packs (id integer primary key, name text not null unique, size integer not null) strict;
+create table if not exists blocks (
+    id integer primary key, pack integer references packs, at integer not null, stored integer not null,
+    size integer not null, data blob) strict;
+create index if not exists blocks_by_pack on blocks (pack);
+create table if not exists chunks (
+    digest blob primary key, block integer not null, at integer not null, size integer not null) strict, without rowid;
+create table if not exists blobs (digest blob primary key, size integer not null, chunks blob not null)
+    strict, without rowid;
+create table if not exists directories (digest blob primary key, data blob not null) strict, without rowid;
+create table if not exists paths (
+    digest text primary key, info blob not null, seal blob not null, used integer not null) strict, without rowid;
+create table if not exists roots (name text primary key, path text not null) strict, without rowid;
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to the database at ``path``, made where it was not; many processes may have one each."""
+    try:
+        connection = sqlite3.connect(path, timeout=120, isolation_level=None, check_same_thread=False)
+        _use_wal(connection)
+        connection.execute("pragma synchronous = full")
+        connection.execute("pragma cache_size = -32000")
+        version = connection.execute("pragma user_version").fetchone()[0]
+        if version == 0:
+            connection.execute("begin immediate")
+            for statement in _TABLES.split(";"):
+                connection.execute(statement)
+            connection.execute(f"pragma user_version = {VERSION}")
+            connection.execute("commit")
+        elif version != VERSION:
+            raise StoreError(f"{path} was written by another version of tvix-lsp (format {version}, not {VERSION})")
+    except sqlite3.Error as error:
+        raise as_store_error(error, path) from error
+    return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # Two processes that open a new database at once: this statement does not wait for the other's lock by itself.
+    for _ in range(600):
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY":
+                raise
+            time.sleep(0.02)
+    connection.execute("pragma journal_mode = wal")
+
+
+def as_store_error(error: sqlite3.Error, path: Path) -> StoreError:
+    """What the database said, as the store's error."""
+    text = str(error)
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_FULL") or name == "SQLITE_IOERR_WRITE":
+        return Full(f"no room left for {path}: {text}; nothing that was stored before is lost")
+    if name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB":
+        return Corrupt(f"{path}: {text}")
+    return StoreError(f"{path}: {text}")

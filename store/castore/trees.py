@@ -1,0 +1,306 @@
+"""From disk or from an archive into a castore, and out of it as an archive.
+
+One pass does it all: contents go to the blobs and, on their way, through the archive's writer, whose hash is what a
+store path is computed from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from store.castore.nodes import Directory, DirectoryNode, FileNode, Node, SymlinkNode
+from store.castore.services import Castore, Corrupt, Missing
+from store.chunking import WHOLE
+from store.nar import Filter, NarError, NarWriter, Sink
+from store.nar_reader import END, ENTER, FILE, LEAVE, NarReader
+from store.store_path import to_bytes, to_text
+
+_PIECE = 1 << 18
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What was taken in: its root, and its archive's SHA-256 and size."""
+
+    node: Node
+    nar_sha256: bytes
+    nar_size: int
+
+
+class _Open:
+    """A directory being taken in."""
+
+    __slots__ = ("entries", "names", "next", "path")
+
+    def __init__(self, path: bytes, names: list[tuple[bytes, str]]) -> None:
+        self.path = path
+        self.names = names
+        self.next = 0
+        self.entries: dict[bytes, Node] = {}
+
+
+def ingest_path(path: str, castore: Castore, keep: Filter | None = None, *, also: Sink | None = None) -> Ingested:
+    """Take in the file, link or tree at ``path``; ``keep`` as in :func:`store.nar.write_nar`.
+
+    ``also`` is shown the archive. Raises ``OSError`` and :class:`NarError` as that does, and what the castore raises.
+    """
+    hasher = hashlib.sha256()
+    writer = NarWriter(_both(hasher.update, also))
+    directories = castore.directories
+    root = to_bytes(path)
+    stack: list[_Open] = []
+    name = b""
+    place = root
+    kind = _kind(os.lstat(root).st_mode)
+    while True:
+        node: Node | None
+        if kind == "regular":
+            node = _ingest_file(place, writer, castore)
+        elif kind == "symlink":
+            target = os.readlink(place)
+            writer.symlink(target)
+            node = SymlinkNode(target)
+        elif kind == "directory":
+            writer.directory()
+            stack.append(_Open(place, _entries(place)))
+            node = None
+        else:
+            raise NarError(f"file '{to_text(place)}' has an unsupported type")
+        while stack:
+            folder = stack[-1]
+            if node is not None:
+                folder.entries[name] = node
+                node = None
+            # The next entry that is wanted, if there is one.
+            while folder.next < len(folder.names):
+                name, kind = folder.names[folder.next]
+                folder.next += 1
+                place = folder.path + b"/" + name
+                if keep is None or keep(to_text(place), kind):
+                    break
+            else:
+                writer.end_directory()
+                stack.pop()
+                node = directories.put(Directory(folder.entries))
+                name = folder.path[folder.path.rfind(b"/") + 1 :]
+                continue
+            writer.entry(name)
+            break
+        else:
+            assert node is not None
+            size = writer.finish()
+            return Ingested(node, hasher.digest(), size)
+
+
+def ingest_nar(reader: NarReader, castore: Castore) -> Node:
+    """Take in an archive. Raises :class:`NarError` and what the castore raises."""
+    stack: list[tuple[bytes, dict[bytes, Node]]] = []
+    root: Node | None = None
+    blobs = castore.blobs
+    while True:
+        event = reader.next()
+        if event == FILE:
+            executable = reader.executable
+            size = reader.size
+            if size <= WHOLE:
+                digest = blobs.put_whole(reader.whole_file())
+            else:
+                digest, size = blobs.put(iter(reader.contents, b""))
+            node: Node = FileNode(digest, size, executable)
+        elif event == ENTER:
+            stack.append((reader.name, {}))
+            continue
+        elif event == LEAVE:
+            name, entries = stack.pop()
+            node = castore.directories.put(Directory(entries))
+            if stack:
+                stack[-1][1][name] = node
+            else:
+                root = node
+            continue
+        elif event == END:
+            assert root is not None
+            return root
+        else:
+            node = SymlinkNode(reader.target)
+        if stack:
+            stack[-1][1][reader.name] = node
+        else:
+            root = node
+
+
+def nar_of(node: Node, castore: Castore) -> Iterator[bytes]:
+    """The archive of ``node`` in pieces. Raises :class:`Missing` and :class:`Corrupt`, maybe after some of them."""
+    ready: list[bytes] = []
+    writer = NarWriter(ready.append)
+    blobs = castore.blobs
+    stack: list[Iterator[tuple[bytes, Node]]] = []
+    while True:
+        if isinstance(node, FileNode):
+            size = node.size
+            if size <= WHOLE:
+                data = blobs.read_whole(node.digest)
+                if len(data) != size:
+                    raise Corrupt(f"blob {node.digest.hex()} has {len(data)} bytes, its directory says {size}")
+                writer.regular(data, node.executable)
+            else:
+                writer.begin_regular(size, node.executable)
+                left = size
+                for piece in blobs.read(node.digest):
+                    left -= len(piece)
+                    writer.contents(piece)
+                    yield from ready
+                    ready.clear()
+                if left:
+                    raise Corrupt(f"blob {node.digest.hex()} has {size - left} bytes, its directory says {size}")
+                writer.end_regular(size)
+        elif isinstance(node, SymlinkNode):
+            writer.symlink(node.target)
+        else:
+            writer.directory()
+            stack.append(iter(directory_of(node, castore).entries.items()))
+        while stack:
+            entry = next(stack[-1], None)
+            if entry is not None:
+                writer.entry(entry[0])
+                node = entry[1]
+                break
+            writer.end_directory()
+            stack.pop()
+        else:
+            writer.finish()
+            yield from ready
+            return
+        if ready:
+            yield from ready
+            ready.clear()
+
+
+def directory_of(node: DirectoryNode, castore: Castore) -> Directory:
+    """The directory that ``node`` stands for; :class:`Missing` when it is not there."""
+    directory = castore.directories.get(node.digest)
+    if directory is None:
+        raise Missing(f"directory {node.digest.hex()} is missing")
+    return directory
+
+
+def lookup(node: Node, parts: list[bytes], castore: Castore) -> Node | None:
+    """The node at a path (its names) below ``node``; None when there is none. Links are not followed."""
+    for name in parts:
+        if not isinstance(node, DirectoryNode):
+            return None
+        found = directory_of(node, castore).entries.get(name)
+        if found is None:
+            return None
+        node = found
+    return node
+
+
+def walk(node: Node, castore: Castore) -> Iterator[tuple[bytes, Node, Directory | None]]:
+    """Every node from ``node`` on, parents first and sorted: its path (``b""``, ``b"/a"``, …) and, if so, directory."""
+    stack: list[tuple[bytes, Node]] = [(b"", node)]
+    while stack:
+        path, here = stack.pop()
+        if isinstance(here, DirectoryNode):
+            directory = directory_of(here, castore)
+            yield path, here, directory
+            stack += [(path + b"/" + name, child) for name, child in reversed(directory.entries.items())]
+        else:
+            yield path, here, None
+
+
+def checkout(node: Node, castore: Castore, path: str) -> None:
+    """Lay ``node`` out on disk at ``path``, where nothing may be yet."""
+    root = to_bytes(path)
+    for below, here, directory in walk(node, castore):
+        place = root + below
+        if directory is not None:
+            os.mkdir(place)
+        elif isinstance(here, SymlinkNode):
+            os.symlink(here.target, place)
+        elif isinstance(here, FileNode):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            with open(os.open(place, flags, 0o777 if here.executable else 0o666), "wb") as file:
+                for piece in castore.blobs.read(here.digest):
+                    file.write(piece)
+
+
+def _ingest_file(place: bytes, writer: NarWriter, castore: Castore) -> FileNode:
+    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        mode = status.st_mode
+        if not stat.S_ISREG(mode):
+            raise NarError(f"file '{to_text(place)}' has an unsupported type")
+        size = status.st_size
+        executable = mode & stat.S_IXUSR != 0
+        if size <= WHOLE:
+            data = os.read(descriptor, size) if size else b""
+            while len(data) < size:
+                more = os.read(descriptor, size - len(data))
+                if not more:
+                    raise _shrunk(place)
+                data += more
+            writer.regular(data, executable)
+            return FileNode(castore.blobs.put_whole(data), size, executable)
+        writer.begin_regular(size, executable)
+        digest, _ = castore.blobs.put(_pieces(descriptor, size, writer.contents, place))
+        writer.end_regular(size)
+        return FileNode(digest, size, executable)
+    finally:
+        os.close(descriptor)
+
+
+def _pieces(descriptor: int, size: int, also: Callable[[bytes], None], place: bytes) -> Iterator[bytes]:
+    left = size
+    while left:
+        data = os.read(descriptor, min(left, _PIECE))
+        if not data:
+            raise _shrunk(place)
+        left -= len(data)
+        also(data)
+        yield data
+
+
+def _shrunk(place: bytes) -> NarError:
+    return NarError(f"unexpected end-of-file: '{to_text(place)}' became shorter while it was read")
+
+
+def _entries(place: bytes) -> list[tuple[bytes, str]]:
+    with os.scandir(place) as entries:
+        return sorted((entry.name, _entry_kind(entry)) for entry in entries)
+
+
+def _entry_kind(entry: os.DirEntry[bytes]) -> str:
+    if entry.is_symlink():
+        return "symlink"
+    if entry.is_dir(follow_symlinks=False):
+        return "directory"
+    if entry.is_file(follow_symlinks=False):
+        return "regular"
+    return "unknown"
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return "regular"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    if stat.S_ISLNK(mode):
+        return "symlink"
+    return "unknown"
+
+
+def _both(first: Callable[[bytes], object], second: Sink | None) -> Sink:
+    if second is None:
+        return first
+
+    def sink(data: bytes) -> None:
+        first(data)
+        second(data)
+
+    return sink
