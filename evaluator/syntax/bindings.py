@@ -21,6 +21,7 @@ from evaluator.syntax.tokens import (
     COMMA,
     DOLLAR,
     DOT,
+    EQUAL,
     ID,
     IF,
     IN,
@@ -72,7 +73,7 @@ class BindingReader(PieceReader):
         self.advance()
         self.open_braces += 1
         bindings = self.parse_bindings(RBRACE, brace)
-        end = self.close(RBRACE, brace)
+        end = self.close_set(brace)
         self.open_braces -= 1
         self.depth -= 1
         return AttrSet(start - self.base, end - self.base, bindings, recursive)
@@ -88,10 +89,17 @@ class BindingReader(PieceReader):
         self.advance()
         self.open_braces += 1
         bindings = self.parse_bindings(RBRACE, brace)
-        end = self.close(RBRACE, brace)
+        end = self.close_set(brace)
         self.open_braces -= 1
         self.depth -= 1
         return LegacyLet(start - self.base, end - self.base, bindings)
+
+    def close_set(self, brace: int) -> int:
+        """The ``}`` of the set whose ``{`` stands at ``brace``; answers where it ends (absolute)."""
+        if self.withheld != self.i:
+            return self.close(RBRACE, brace)
+        self.withheld = -1
+        return self.unclosed(RBRACE, brace)
 
     def parse_let(self) -> Expr:
         """``let … in body``."""
@@ -203,9 +211,13 @@ class BindingReader(PieceReader):
                     self.fail_superfluous("unexpected-token", "unexpected `}`")
                     self.advance()
                     continue
+                if closer == RBRACE and self.closes_outer_set(indent):
+                    self.withheld = self.i
                 return
             if kind >= BINDING and self.belongs_outside(opener, indent, first_indent):
                 return
+            if kind == SEMICOLON and closer == RBRACE and first_indent > indent and self.column() == indent:
+                return  # all that is left of `};`
             if first_indent == -1:
                 if self.line_start(self.here()) <= opener:
                     first_indent = -2
@@ -289,6 +301,9 @@ class BindingReader(PieceReader):
             value: Expr
             if self.kind == ASSIGN:
                 self.advance()
+                if self.kind == ASSIGN:
+                    self.fail_superfluous("unexpected-token", "unexpected `=`")
+                    self.advance()
                 value = self.parse_expr()
             else:
                 value = self.parse_value_without_assign()
@@ -297,7 +312,7 @@ class BindingReader(PieceReader):
                 end = self.ends[self.i]
                 self.advance()
             else:
-                if self.recover:
+                if self.recover and not (isinstance(value, Missing) and self.newline_before()):
                     value = self.with_junk(value, False)
                 end = self.end_binding()
         except GiveUp:
@@ -333,11 +348,15 @@ class BindingReader(PieceReader):
         """The ``=`` of a binding is missing: guess whether its value is there."""
         if not self.recover:
             raise GiveUp
-        if self.kind == COLON:
+        if self.kind == COLON or self.kind == EQUAL:
             start = self.here()
             end = self.ends[self.i]
-            self.fail("expected-token", "expected `=`", start, end, Fix("Write `=`", [Edit(start, end, " =")]))
+            sign = " =" if start == self.previous_end() else "="
             self.advance()
+            if self.kind == ASSIGN and self.here() == end:  # `:=`
+                end = self.ends[self.i]
+                self.advance()
+            self.fail("expected-token", "expected `=`", start, end, Fix("Write `=`", [Edit(start, end, sign)]))
             return self.parse_expr()
         if self.kind != SEMICOLON and self.at_sync():
             self.fail_missing("expected-token", "expected `=` and a value", "")
@@ -353,6 +372,13 @@ class BindingReader(PieceReader):
             raise GiveUp
         if self.kind == SEMICOLON:
             end = self.ends[self.i]
+            self.advance()
+            return end
+        if self.is_comma_for_semicolon():
+            start = self.here()
+            end = self.ends[self.i]
+            fix = Fix("Write `;`", [Edit(start, end, ";")])
+            self.fail("missing-semicolon", "expected `;`, found `,`", start, end, fix)
             self.advance()
             return end
         self.fail_missing("missing-semicolon", "expected `;`", ";")

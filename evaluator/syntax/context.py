@@ -289,10 +289,11 @@ class _Finder:
         return self.source.text[max(0, self.start - 200) : self.start].rstrip()
 
     def steps(self, path: AttrPath, base: int) -> list[str | None]:
-        """The names of a path that lie before the cursor."""
+        """The names of a path that lie before the cursor, each with its dot."""
         found: list[str | None] = []
         for step in path.steps:
-            if base + step.end > self.start or isinstance(step, Missing) or base + step.start >= self.start:
+            end = base + step.end
+            if isinstance(step, Missing) or not self.source.text[end : self.start].lstrip().startswith("."):
                 break
             found.append(self.name_of(step, base))
         return found

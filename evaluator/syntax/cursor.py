@@ -206,8 +206,11 @@ def _child_at(text: str, nodes: list[Node], base: int, offset: int) -> Node | No
     if base + right.start < offset:
         return right if offset <= base + right.end else None
     left: Node | None = nodes[at - 1] if at > 0 else None
-    if left is not None and base + left.end == offset and _is_word(text, offset - 1) and not _is_word(text, offset):
-        return left
+    if left is not None and base + left.end == offset:
+        if _is_word(text, offset - 1) and not _is_word(text, offset):
+            return left
+        if isinstance(left, Interpolation) and text[offset - 1] != "}":
+            return left  # it has not been closed
     return right
 
 

@@ -408,6 +408,8 @@ class Parser(BindingReader):
                 items.append(self.parse_select())
             elif (self.kind == MINUS or self.kind == NOT) and STARTS_SIMPLE[self.kinds[self.i + 1]]:
                 items.append(self.parse_signed_item())
+            elif self.kind >= BINDING and self.is_deeper(start):
+                items.append(self.parse_unbraced_item(start))
             elif self.at_sync():
                 if self.kind != SEMICOLON or not self.is_stray_semicolon():
                     break
@@ -423,6 +425,20 @@ class Parser(BindingReader):
         self.open_brackets -= 1
         self.depth -= 1
         return ListExpr(start - self.base, end - self.base, items)
+
+    def parse_unbraced_item(self, bracket: int) -> Expr:
+        """Bindings in the list opened at ``bracket`` (absolute)."""
+        at = len(self.problems)
+        begin = self.here()
+        start = begin - self.base
+        bindings = self.parse_bindings(RBRACKET, bracket)
+        expr = AttrSet(start, self.reached() - self.base, bindings, False)
+        end = self.previous_end()
+        fix = Fix("Put it in braces", [Edit(begin, begin, "{ "), Edit(end, end, " }")])
+        if not self.stopped:
+            problem = Problem("expected-token", "expected `{`: a list holds no bindings", begin, begin, fix)
+            self.problems.insert(at, problem)
+        return expr
 
     def parse_signed_item(self) -> Expr:
         """``-1`` in a list, where it needs parentheses."""

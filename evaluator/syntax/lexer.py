@@ -490,6 +490,10 @@ class Lexer(QuoteScanner):
         j: i64 = i + 2
         while in_line(self.data, j) and j < self.size:
             j += 1
+        if self.recover:
+            before = self.before_closers(i + 2, j)
+            if self.data.find(b"]", before, j) >= 0 or self.data.find(b"}", before, j) >= 0:
+                j = before
         self.report("unterminated-comment", "this comment is never closed: `*/` is missing", i, i + 2)
         self.comments.append((i, j))
         if not self.recover:

@@ -21,7 +21,6 @@ from evaluator.syntax.tokens import (
     ID,
     IND_CLOSE,
     IND_OPEN,
-    LBRACE,
     OR,
     PATH_CLOSE,
     PATH_OPEN,
@@ -79,7 +78,9 @@ class PieceReader(Reader):
 
         What could be read of it stays in the tree, beside ``expr``.
         """
-        if self.stopped or self.at_sync() or (in_brackets and self.recover and self.is_wrong_closer()):
+        if self.stopped or self.at_sync():
+            return expr
+        if self.recover and (self.is_wrong_closer() if in_brackets else self.is_comma_for_semicolon()):
             return expr
         self.fail_here("unexpected-token", f"unexpected {spell(self.kind)}")
         parts: list[Expr] = []
@@ -113,6 +114,11 @@ class PieceReader(Reader):
             self.problems.append(Problem("missing-closer", message, start, end, fix, opener, opener + 1))
             self.advance()
             return end
+        return self.unclosed(closer, opener)
+
+    def unclosed(self, closer: int, opener: int) -> int:
+        """A closing bracket is missing; answers as :meth:`close`."""
+        word = SPELLING[closer]
         end = self.previous_end()
         if not self.stopped:
             self.problems.append(
@@ -307,7 +313,13 @@ class PieceReader(Reader):
                 self.fail_superfluous("missing-name", "expected a name before `,`")
                 self.advance()
                 continue
-            elif self.at_sync() or self.kind == COLON or (self.kind == LBRACE and self.newline_before()):
+            elif self.is_semicolon_for_comma():
+                at = self.here()
+                write = Fix("Write `,`", [Edit(at, at + 1, ",")])
+                self.fail("missing-comma", "expected `,`, found `;`", at, at + 1, write)
+                self.advance()
+                continue
+            elif self.at_sync() or self.kind == COLON or (self.newline_before() and self.could_start_expression()):
                 break
             else:
                 self.fail_here("unexpected-token", f"unexpected {spell(self.kind)} among formal arguments")

@@ -12,8 +12,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from evaluator.syntax.problems import Edit, Fix, Problem
 from evaluator.syntax.scanner import ID_CHAR, IN_INDENTED, IN_STRING, Scanner, members, replacing
-from evaluator.syntax.tokens import DOLLAR, IND_CLOSE, IND_OPEN, INDENTED, STR_CLOSE, STR_OPEN, STRING, TEXT
+from evaluator.syntax.tokens import (
+    DOLLAR,
+    DOT,
+    ID,
+    IND_CLOSE,
+    IND_OPEN,
+    INDENTED,
+    KEYWORDS,
+    RBRACE,
+    STR_CLOSE,
+    STR_OPEN,
+    STRING,
+    TEXT,
+)
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -21,6 +35,13 @@ if TYPE_CHECKING:
 # What needs a closer look inside a '' string.
 _STOP: Final[bytes] = members("'$\0\n")
 _BINDING_LINE: Final = re.compile(rb"[ \t]*(?:inherit[ \t(]|[A-Za-z_\"$][\w'\-.\"${}]*+[ \t]+=[ \t\r\n])")
+# An interpolation that has only been begun on its line, and what tells whether it goes on in the next.
+_BEGUN: Final = re.compile(rb"([A-Za-z_][\w'-]*+(?:\.[A-Za-z_][\w'-]*+)*+\.?+)[ \t\r]*+(?:\n|\Z)")
+_NAME_ONLY: Final = re.compile(rb"[^\s\"=]++(?=[ \t]+=[ \t\r\n])")
+_LONG_CLOSERS: Final = 40
+_WORD: Final = re.compile(rb"\.|[\w'-]++")
+_QUOTE_OR_BRACE: Final = re.compile(rb'\}|\$\{|"')
+_QUOTES_OR_BRACE: Final = re.compile(rb"\}|\$\{|''")
 
 
 class QuoteScanner(Scanner):
@@ -72,6 +93,11 @@ class QuoteScanner(Scanner):
                 if n == 123:
                     if i > start:
                         self.add(TEXT, start, i)
+                    if self.recover:
+                        start = self.begun(i, IN_STRING)
+                        if start:
+                            i = start
+                            continue
                     self.add(DOLLAR, i, i + 2)
                     self.modes.append(IN_STRING)
                     self.openers.append(opener)
@@ -102,12 +128,70 @@ class QuoteScanner(Scanner):
         """Close a string where the text does not."""
         if end > self.size:
             end = self.size
+        if self.recover and self.data.find(b"\n", opener, end) < 0:
+            name = _NAME_ONLY.match(self.data, start) if close == STR_CLOSE and start == opener + 1 else None
+            if name is not None and opener - self.indent(opener) == self.data.rfind(b"\n", 0, opener) + 1:
+                end = name.end()  # `"a = 1;`
+            else:
+                end = self.before_closers(start, end)
         if end > start:
             self.add(TEXT, start, end)
         self.add(close, end, end)
         width = 2 if close == IND_CLOSE else 1
         self.report("unterminated-string", "this string is never closed", opener, opener + width)
         return end
+
+    def before_closers(self, start: i64, end: i64) -> i64:
+        """Where the `` ]);`` starts that ends a line and was swallowed by something unclosed; else ``end``."""
+        data = self.data
+        i: i64 = end
+        while i > start and (data[i - 1] == 32 or data[i - 1] == 9 or data[i - 1] == 13):
+            i -= 1
+        if i == start or data[i - 1] != 59:
+            return end
+        least: i64 = max(start, i - _LONG_CLOSERS)
+        while i > least:
+            c: i64 = data[i - 1]
+            if c == 125:
+                if data.count(b"{", start, i) >= data.count(b"}", start, i):
+                    break
+            elif c == 93:
+                if data.count(b"[", start, i) >= data.count(b"]", start, i):
+                    break
+            elif c == 41:
+                if data.count(b"(", start, i) >= data.count(b")", start, i):
+                    break
+            elif c != 59 and c != 32 and c != 9:
+                break
+            i -= 1
+            if c > 32:
+                end = i
+        return end
+
+    def begun(self, dollar: i64, string_mode: int) -> i64:
+        """Where the select ends that an interpolation breaks off with at the end of its line: ``${lib.``; else 0."""
+        match = _BEGUN.match(self.data, dollar + 2)
+        if match is None:
+            return 0
+        following = (_QUOTE_OR_BRACE if string_mode == IN_STRING else _QUOTES_OR_BRACE).search(self.data, match.end())
+        if following is not None and self.data[following.start()] == 125:
+            return 0
+        end: int = match.end(1)
+        self.add(DOLLAR, dollar, dollar + 2)
+        for word in _WORD.finditer(self.data, dollar + 2, end):
+            if word.group() == b".":
+                self.add(DOT, word.start(), word.end())
+            else:
+                kind = KEYWORDS.get(self.text[word.start() : word.end()], ID)
+                self.add(kind, word.start(), word.end())
+        self.supply_brace(end, dollar)
+        return end
+
+    def supply_brace(self, at: i64, opener: i64) -> None:
+        """Add the ``}`` that an interpolation lacks."""
+        fix = Fix("Insert `}`", [Edit(at, at, "}")])
+        self.problems.append(Problem("missing-closer", "expected `}`", at, at, fix, opener, opener + 1))
+        self.add(RBRACE, at, at)
 
     def stops_at_line(self, newline: i64) -> bool:
         """Whether a ``"`` string that reaches the end of a line was meant to end there.
@@ -216,6 +300,11 @@ class QuoteScanner(Scanner):
                 if n == 123:
                     if i > start:
                         self.add(TEXT, start, i)
+                    if self.recover:
+                        start = self.begun(i, IN_INDENTED)
+                        if start:
+                            i = start
+                            continue
                     self.add(DOLLAR, i, i + 2)
                     self.modes.append(IN_INDENTED)
                     self.openers.append(opener)

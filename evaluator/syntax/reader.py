@@ -41,6 +41,7 @@ from evaluator.syntax.tokens import (
     RPAREN,
     SEMICOLON,
     STARTS_SIMPLE,
+    STRING,
     THEN,
     WITH,
     spell,
@@ -96,6 +97,8 @@ class Reader:
         self.stopped: bool = False
         # Where the last hole or unclosed construct ends: always at the start of a token.
         self.hole_end: int = -1
+        # Where something was last said to be missing: once is enough for one place.
+        self.missed_at: int = -1
         self.broken_formals: set[int] | None = None
         # A binding that starts at or before this place and has been read up to here is not solid.
         self.doubted_at: int = -1
@@ -108,6 +111,10 @@ class Reader:
         # their offsets are relative to; and where the bindings start that it was in, the innermost first.
         self.kept: Final[list[tuple[list[Binding], int]]] = []
         self.failed: Final[list[int]] = []
+        # A `}` (by its token) that the set at hand leaves to one around it; whether the text has too few of them, -1
+        # when not known.
+        self.withheld: i64 = -1
+        self.few_braces: int = -1
         # The line that was looked at last: where it starts, up to where that is known.
         self.line_from: int = 0
         self.line_known: int = 0
@@ -193,10 +200,16 @@ class Reader:
         self.fail(code, message, start, end, Fix("Remove it", [Edit(start, end, " " if apart else "")]))
 
     def fail_missing(self, code: str, message: str, insert: str) -> None:
-        """As :meth:`fail`, after the previous token, where ``insert`` is missing ("" when no text would do)."""
+        """As :meth:`fail`, after the previous token, where ``insert`` is missing ("" when no text would do).
+
+        Nothing is reported where something else is missing already: that comes first.
+        """
         if not self.recover:
             raise GiveUp
         end = self.previous_end()
+        if end == self.missed_at:
+            return
+        self.missed_at = end
         fix: Fix | None = None
         if insert:
             fix = Fix(f"Insert `{insert.strip()}`", [Edit(end, end, insert)])
@@ -230,6 +243,8 @@ class Reader:
         """The hole where an expression was due."""
         if self.kind == EOF:
             found = "end of file"
+        elif self.kind >= BINDING:
+            found = "a binding"
         else:
             found = spell(self.kind)
         self.fail_missing("expected-expression", f"expected an expression, found {found}", "")
@@ -306,7 +321,8 @@ class Reader:
     def formals_at(self) -> set[int]:
         """The ``{`` tokens that open formal arguments however broken (tolerant reading only).
 
-        They do when ``:`` follows their ``}`` or a comma stands among the names, and no ``;``, ``:`` or ``=`` does.
+        They do when ``:`` follows their ``}`` or a comma stands among the names before any ``;``, and no ``:`` or
+        ``=`` does.
         """
         found = self.broken_formals
         if found is not None:
@@ -316,6 +332,7 @@ class Reader:
         kinds = self.kinds
         # What is open: the token, -1 for what is no brace and -2 for a brace that is known to hold no formals.
         stack: list[int] = []
+        halted: set[int] = set()
         size: i64 = len(kinds)
         i: i64 = 0
         while i < size:
@@ -333,8 +350,12 @@ class Reader:
                             found.add(opener)
             elif stack and stack[-1] >= 0:
                 if kind == COMMA:
-                    found.add(stack[-1])
-                elif kind >= BINDING or kind == SEMICOLON or kind == COLON or kind == INHERIT:
+                    if stack[-1] not in halted:
+                        found.add(stack[-1])
+                elif kind == SEMICOLON:
+                    halted.add(stack[-1])
+                    found.discard(stack[-1])
+                elif kind >= BINDING or kind == COLON or kind == INHERIT:
                     found.discard(stack[-1])
                     stack[-1] = -2
             i += 1
@@ -353,6 +374,28 @@ class Reader:
             after = self.kinds[self.i + 2]
             return self.open_braces <= 1 and self.open_lets == 0 and (after >= BINDING or after == INHERIT)
         return (self.open_parens if kind == RPAREN else self.open_brackets) == 0
+
+    def is_semicolon_for_comma(self) -> bool:
+        """Whether the ``;`` at hand stands between formal arguments, or behind the last."""
+        if self.kind != SEMICOLON:
+            return False
+        following = self.kinds[self.i + 1]
+        if following != ID and following != RBRACE:
+            return False
+        after = self.kinds[self.i + 2]
+        if following == RBRACE:
+            return after == COLON or after == AT
+        return after == COMMA or after == QUESTION or after == RBRACE or after == SEMICOLON
+
+    def is_comma_for_semicolon(self) -> bool:
+        """Whether the ``,`` at hand stands where a binding should have ended: another follows, or a ``}``."""
+        if self.kind != COMMA:
+            return False
+        following = self.kinds[self.i + 1]
+        if following == ID or following == STRING:
+            after = self.kinds[self.i + 2]
+            return after == COLON or after == RBRACE
+        return following >= BINDING or following == INHERIT or following == RBRACE
 
     # Lines and indentation.
 
@@ -397,9 +440,30 @@ class Reader:
             return self.line_start(self.here()) > opener
         return first_indent == -2 or first_indent > column
 
+    def is_deeper(self, opener: int) -> bool:
+        """Whether the current token stands on a line indented deeper than that of ``opener``."""
+        here = self.here()
+        return self.line_start(here) > opener and self.line_indent(here) > self.line_indent(opener)
+
     def is_outermost(self) -> bool:
         """Whether only one bracket or ``let`` is open."""
         return self.open_braces + self.open_lets + self.open_parens + self.open_brackets <= 1
+
+    def closes_outer_set(self, indent: int) -> bool:
+        """Whether the ``}`` at hand rather closes a set around the one whose line is indented by ``indent``."""
+        if self.open_braces <= 1:
+            return False
+        column = self.column()
+        return 0 <= column < indent and self.lacks_braces()
+
+    def lacks_braces(self) -> bool:
+        """Whether the whole text opens more sets than it closes (tolerant reading only)."""
+        if self.few_braces < 0:
+            kinds = self.kinds
+            opened = kinds.count(LBRACE) + kinds.count(DOLLAR)
+            flagged = kinds.count(LBRACE | BINDING) + kinds.count(DOLLAR | BINDING)
+            self.few_braces = 1 if opened + flagged > kinds.count(RBRACE) else 0
+        return self.few_braces == 1
 
     def is_stray_brace(self, indent: int) -> bool:
         """Whether the ``}`` at hand closes nothing: the outermost set goes on after it.
