@@ -54,29 +54,33 @@ def _same_fault(source: Source, text: str, start: int, end: int, shift: int) -> 
         return None
     # The edit lies before the fault. Reading goes as it went if all tokens are of the kinds they were.
     around = 0
-    for place in fault.inside:
+    for place in reversed(fault.inside):
+        if start <= place <= end:
+            return None
         if place < start:
             around = place
-            break
-    if start - around > _NEAR or not _same_kinds(source.text[around : end + _NEAR], text, around, end, shift):
+    if start - around > _NEAR:
+        return None
+    if not _same_kinds(source.text[around : end + _NEAR], text, around, end, fault.place, shift):
         return None
     inside = [place if place < end else place + shift for place in fault.inside]
     return Fault(fault.place + shift, fault.reach + shift, inside, fault.too_high)
 
 
-def _same_kinds(old: str, text: str, around: int, end: int, shift: int) -> bool:
+def _same_kinds(old: str, text: str, around: int, end: int, fault: int, shift: int) -> bool:
     """Whether the tokens of ``old``, a piece that stood at ``around``, are of the same kinds in ``text``.
 
-    That is up to a token behind ``end``, where the edit ended, that starts at the same place, after a blank.
+    That is up to a token behind ``end``, where the edit ended, that starts at the same place, after a blank, and not
+    behind the ``fault``.
     """
     before = Lexer(old, 0, len(old), False)
     before.run()
     now = Lexer(text[around : end + shift + _NEAR], 0, len(old) + shift, False)
     now.run()
     for index in range(min(len(before.kinds), len(now.kinds)) - 1):
-        if before.kinds[index] != now.kinds[index]:
-            return False
         start = before.starts[index]
+        if before.kinds[index] != now.kinds[index] or start > fault - around:
+            return False
         if start > end - around and now.starts[index] == start + shift and old[start - 1] in _BLANK:
             return True
     return False

@@ -14,16 +14,15 @@ reading everything would give.
 from __future__ import annotations
 
 import sys
-from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from evaluator.syntax.expressions import Parser
 from evaluator.syntax.lexer import Lexer
 from evaluator.syntax.problems import ERROR, Problem
 from evaluator.syntax.reader import MAX_DEPTH, GiveUp
-from evaluator.syntax.reuse import Collector, Reading, Run, merged
+from evaluator.syntax.reuse import Collector, Reading, Run, merged, without
 from evaluator.syntax.scanner import latin
-from evaluator.syntax.tokens import BAD
+from evaluator.syntax.tokens import BAD, EOF, IND_OPEN, INDENTED, READY, STR_OPEN, STRING
 from evaluator.syntax.tree import Binding, Fault, Source
 
 if TYPE_CHECKING:
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
 
 _RECURSION: Final = 12 * MAX_DEPTH
 _FAR: Final = 1 << 60  # beyond every text
+#: How many tokens behind the one that does not fit a strict reading may have looked at.
+_AHEAD: Final = 4
+#: How wide the quotes are that start a string.
+_QUOTES: Final[dict[int, int]] = {STRING: 1, STR_OPEN: 1, INDENTED: 2, IND_OPEN: 2}
 
 
 def parse(text: str) -> Source:
@@ -55,19 +58,25 @@ def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
     data = latin(text)
     spent = 0
     if fault is None:
-        lexer = Lexer(text, 0, len(text), False, data, runs)
-        parser = Parser(lexer)
-        try:
-            root = parser.parse_root()
-            return Source(text, root, in_order(parser.problems), lexer.comments, None, len(lexer.kinds))
-        except GiveUp:
-            pass
+        strict = runs
+        while True:
+            lexer = Lexer(text, 0, len(text), False, data, strict)
+            parser = Parser(lexer)
+            try:
+                root = parser.parse_root()
+                return Source(text, root, in_order(parser.problems), lexer.comments, None, spent + len(lexer.kinds))
+            except GiveUp:
+                pass
+            spent += len(lexer.kinds)
+            hidden = _hidden(lexer, parser)
+            if not hidden:
+                break
+            strict = without(strict, hidden)
         # What the strict reading has finished before its fault, and what is known anyway.
         collector = _finished(lexer, parser)
         known = merged(runs, collector.runs())
         loose = collector.loose
         fault = _fault(lexer, parser)
-        spent = len(lexer.kinds)
     else:
         known = runs
         loose = []
@@ -79,7 +88,7 @@ def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
     root = reader.parse_root()
     if runs and tolerant.wasted > tolerant.limit // 2:
         return None
-    problems = _but_in_conflicts(text, reader.problems)
+    problems = reader.problems
     if not _any_error(problems):
         # What is rejected is never silently accepted by the guesses of the tolerant reading.
         at = fault.inside[0] if fault.inside else 0
@@ -88,13 +97,25 @@ def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
     return Source(text, root, in_order(problems), tolerant.comments, fault, effort)
 
 
+def _hidden(lexer: Lexer, parser: Parser) -> list[int]:
+    """Where bindings start whose tokens would have to be seen to say where a strict reading has given up, and why."""
+    lexer.run(_AHEAD + 4)
+    last = min(parser.i + _AHEAD, len(lexer.kinds) - 1)
+    return [lexer.starts[index] for index in range(parser.i, last + 1) if lexer.kinds[index] == READY]
+
+
 def _fault(lexer: Lexer, parser: Parser) -> Fault:
-    """Where a strict reading has given up."""
-    lexer.run(8)
-    token = parser.i
-    ahead = min(token + 4, len(lexer.ends) - 1)
-    reach = lexer.ends[ahead]
-    if BAD in lexer.kinds[token : ahead + 1]:
+    """Where a strict reading has given up, which saw all the tokens there."""
+    last = parser.i
+    while True:
+        # A string is one, whatever is in it: nobody looks beyond where it starts.
+        kind = lexer.kinds[last]
+        width = _QUOTES.get(kind, 0)
+        if width or kind == EOF or last == parser.i + _AHEAD:
+            break
+        last += 1
+    reach = lexer.starts[last] + width if width else lexer.ends[last]
+    if BAD in lexer.kinds[parser.i : last + 1]:
         reach = len(lexer.text)  # perhaps a comment that is closed further on one day
     # A token may go on where text is added right behind it.
     while reach < len(lexer.text) and not lexer.text[reach].isspace():
@@ -154,25 +175,6 @@ def in_order(problems: list[Problem]) -> list[Problem]:
     if len(problems) > 1:
         return sorted(problems, key=_place)
     return problems
-
-
-def _but_in_conflicts(text: str, problems: list[Problem]) -> list[Problem]:
-    """The problems without the duplicates that are the two sides of a merge conflict."""
-    between: list[int] = []
-    for problem in problems:
-        if problem.code == "conflict-marker" and text[problem.start] in "=|":
-            between.append(problem.start)
-    if not between:
-        return problems
-    kept: list[Problem] = []
-    for problem in problems:
-        first = problem.related_start
-        if problem.code == "duplicate-attribute":
-            at = bisect_left(between, first)
-            if at < len(between) and between[at] < problem.start:
-                continue
-        kept.append(problem)
-    return kept
 
 
 def _any_error(problems: list[Problem]) -> bool:

@@ -18,6 +18,9 @@ from evaluator.syntax.tree import AttrBinding, AttrSet, Binding, Inherit, Legacy
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
+#: As many neighbours have more tokens than a reading looks ahead.
+_FEW: Final = 4
+
 
 @final
 class Reading:
@@ -246,6 +249,22 @@ def merged(left: list[Run], right: list[Run]) -> list[Run]:
         if first < run.stop:
             result.append(run if first == run.first else run.part(first, run.stop))
             reached = run.end_of(run.stop - 1)
+    return result
+
+
+def without(runs: list[Run], places: list[int]) -> list[Run]:
+    """The runs without the bindings that start at the places (absolute), and a few behind each of those."""
+    result: list[Run] = []
+    for run in runs:
+        first = run.first
+        for place in places:
+            index = run.at_or_after(place)
+            if first <= index < run.stop and run.start_of(index) == place:
+                if first < index:
+                    result.append(run.part(first, index))
+                first = min(index + _FEW, run.stop)
+        if first < run.stop:
+            result.append(run if first == run.first else run.part(first, run.stop))
     return result
 
 
