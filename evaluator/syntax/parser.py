@@ -14,6 +14,7 @@ reading everything would give.
 from __future__ import annotations
 
 import sys
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from evaluator.syntax.expressions import Parser
@@ -88,7 +89,7 @@ def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
     root = reader.parse_root()
     if runs and tolerant.wasted > tolerant.limit // 2:
         return None
-    problems = reader.problems
+    problems = _but_in_conflicts(text, reader.problems)
     if not _any_error(problems):
         # What is rejected is never silently accepted by the guesses of the tolerant reading.
         at = fault.inside[0] if fault.inside else 0
@@ -175,6 +176,25 @@ def in_order(problems: list[Problem]) -> list[Problem]:
     if len(problems) > 1:
         return sorted(problems, key=_place)
     return problems
+
+
+def _but_in_conflicts(text: str, problems: list[Problem]) -> list[Problem]:
+    """The problems without the duplicates that are the two sides of a merge conflict."""
+    between: list[int] = []
+    for problem in problems:
+        if problem.code == "conflict-marker" and text[problem.start] in "=|":
+            between.append(problem.start)
+    if not between:
+        return problems
+    kept: list[Problem] = []
+    for problem in problems:
+        first = problem.related_start
+        if problem.code == "duplicate-attribute":
+            at = bisect_left(between, first)
+            if at < len(between) and between[at] < problem.start:
+                continue
+        kept.append(problem)
+    return kept
 
 
 def _any_error(problems: list[Problem]) -> bool:
