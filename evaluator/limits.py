@@ -38,11 +38,13 @@ class Limits:
         """Makes this what the evaluator asks, until the next ``start`` or ``stop``."""
         COUNTERS.poll = self.poll
         COUNTERS.room = self.room
+        COUNTERS.deadline = self._deadline
 
     def stop(self) -> None:
         """The evaluator asks nobody any more."""
         COUNTERS.poll = None
         COUNTERS.room = None
+        COUNTERS.deadline = 0.0
 
     def cancel(self, reason: str = INTERRUPTED) -> None:
         """Asks the evaluation to stop at its next step."""

@@ -63,7 +63,7 @@ from evaluator.code.variables import (
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
-from evaluator.runtime.values import Code, Env, PathValue, Thunk
+from evaluator.runtime.values import Code, Env, PathValue, Thunk, spend
 from evaluator.syntax import strings, tree
 
 if TYPE_CHECKING:
@@ -538,6 +538,7 @@ class Lowering:
 
     def _add_bindings(self, spec: SetSpec, bindings: list[tree.Binding], base: int) -> None:
         for binding in bindings:
+            spend(4)
             at = base + binding.start
             if isinstance(binding, tree.AttrBinding):
                 self._add(spec, binding.path.steps, 0, binding.value, at)
@@ -624,6 +625,7 @@ class Lowering:
         return Scope(scope, slots)
 
     def _entry_code(self, name: str, entry: Entry, scope: Scope | None, recursive: bool) -> Code:
+        spend(4)
         nested = entry.nested
         if nested is not None:
             return self.set_code(nested, scope)

@@ -17,6 +17,8 @@ STACK_BYTES: Final = 1 << 30
 
 _LEAST_STACK: Final = 1 << 26
 
+_IMPATIENCE: Final = 0.001  # seconds
+
 BYTES_PER_STEP: Final = 10_737
 """What a step of depth may take of the stack. Measured (``python -m benchmarks.robust``): mostly 600 bytes, at most
 3,100 (a function that is called to sort), and up to 16 levels of nested expressions between two steps."""
@@ -43,6 +45,7 @@ class _Evaluation:
         self.max_depth = MAX_DEPTH
         self.poll: Final = COUNTERS.poll if TURNS.free() else None
         self.room: Final = COUNTERS.room if TURNS.free() else None
+        self.deadline: Final = COUNTERS.deadline if TURNS.free() else 0.0
 
     def run(self) -> None:
         TURNS.take()
@@ -51,13 +54,15 @@ class _Evaluation:
         counters.max_depth = self.max_depth
         counters.poll = self.poll
         counters.room = self.room
+        counters.deadline = self.deadline
         try:
             self.work()
         finally:
             counters.depth = 0
             counters.poll = None
             counters.room = None
-            REMAINS.forget()
+            counters.deadline = 0.0
+            REMAINS.drain()
             TURNS.leave()
 
 
@@ -68,6 +73,8 @@ def evaluation_thread(work: Callable[[], None], name: str = "evaluation") -> thr
     """
     # Compiled code recurses on the C stack and counts its own depth; Python's limit is for plain Python.
     sys.setrecursionlimit(10_000_000)
+    # How long a thread waits before it asks for the interpreter; what runs then goes on until it pauses next.
+    sys.setswitchinterval(_IMPATIENCE)
     evaluation = _Evaluation(work)
     size = STACK_BYTES
     before = threading.stack_size()

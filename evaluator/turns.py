@@ -14,7 +14,8 @@ from collections import deque
 from typing import Final
 
 from evaluator.remains import REMAINS
-from evaluator.runtime.values import COUNTERS
+from evaluator.runtime.values import COUNTERS, refuel
+from evaluator.syntax.interlude import INTERLUDE
 
 
 class Turns:
@@ -62,12 +63,13 @@ class Turns:
             return
         counters = COUNTERS
         depth, most, fuel = counters.depth, counters.max_depth, counters.fuel
-        poll, room = counters.poll, counters.room
+        poll, room, deadline = counters.poll, counters.room, counters.deadline
         self.leave()
         self.take()
         counters.depth, counters.max_depth, counters.fuel = depth, most, fuel
-        counters.poll, counters.room = poll, room
+        counters.poll, counters.room, counters.deadline = poll, room, deadline
 
 
 TURNS: Final = Turns()
 COUNTERS.pause = TURNS.pause
+INTERLUDE.pause = refuel

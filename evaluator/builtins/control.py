@@ -9,6 +9,7 @@ from typing import Final
 
 from evaluator.builtins.table import Builtin
 from evaluator.code.operators import arithmetic, checked
+from evaluator.runtime.bulk import sorted_alike
 from evaluator.runtime.coerce import (
     as_attrs,
     as_int,
@@ -23,7 +24,7 @@ from evaluator.runtime.compare import less
 from evaluator.runtime.errors import AbortError, EvalError, ThrownError, TypeFault
 from evaluator.runtime.printer import show
 from evaluator.runtime.show import type_name, type_of
-from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, force, refuel
+from evaluator.runtime.values import NULL, Attrs, ContextString, PathValue, force, spend
 from evaluator.session import Session
 
 
@@ -55,17 +56,17 @@ def deep_force(value: object) -> object:
     """Forces a value and everything in it; cycles are entered once."""
     seen: set[int] = set()
     work: list[object] = [force(value)]
-    counters = COUNTERS
     while work:
-        counters.fuel -= 1
-        if counters.fuel <= 0:
-            refuel()
+        spend(1)
         at = work.pop()
         if isinstance(at, Attrs):
             if id(at) in seen:
                 continue
             seen.add(id(at))
-            for name in sorted(at.items, reverse=True):
+            names = sorted_alike(list(at.items))
+            names.reverse()
+            for name in names:
+                spend(1)
                 try:
                     found = at.get(name)
                 except EvalError as error:
@@ -78,6 +79,7 @@ def deep_force(value: object) -> object:
                 continue
             seen.add(id(at))
             for item in at:
+                spend(1)
                 found = force(item)
                 if isinstance(found, Attrs) or isinstance(found, list):
                     work.append(found)

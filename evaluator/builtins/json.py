@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from json.encoder import encode_basestring
 from typing import Final
 
@@ -16,6 +17,7 @@ from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.float_digits import digits
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call
+from evaluator.runtime.bulk import LARGE_TEXT, ask_for, joined, own_dict, own_list, packed
 from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
@@ -28,6 +30,7 @@ from evaluator.runtime.values import (
     PathValue,
     descend,
     force,
+    spend,
 )
 from evaluator.session import Session
 
@@ -124,11 +127,14 @@ def _write_list(
     session: Session, items: list[object], pieces: list[str], context: frozenset[str], copy: bool
 ) -> frozenset[str]:
     pieces.append("[")
+    start = len(pieces)
     for index, item in enumerate(items):
+        spend(1)
         if index:
             pieces.append(",")
         try:
             context = write(session, item, pieces, context, copy)
+            start = packed(pieces, start)
         except EvalError as error:
             error.note(f"while evaluating list element at index {index}", None)
             raise
@@ -150,11 +156,14 @@ def _write_attrs(
         return write(session, out_path, pieces, context, copy)
     pieces.append("{")
     first = True
+    start = len(pieces)
     for name in sorted_names(attrs):
+        spend(1)
         pieces.append(quote(name) + ":" if first else "," + quote(name) + ":")
         first = False
         try:
             context = write(session, attrs.items[name], pieces, context, copy)
+            start = packed(pieces, start)
         except EvalError as error:
             place = attrs.place_of(name)
             error.note(f"while evaluating attribute '{name}'", place)
@@ -173,16 +182,22 @@ def to_json(session: Session, value: object) -> str:
         write(session, value, pieces, NO_CONTEXT)
     finally:
         COUNTERS.depth = depth
-    return "".join(pieces)
+    return joined(pieces)
 
 
 def to_json_builtin(session: Session, value: object) -> object:
     pieces: list[str] = []
     context = write(session, value, pieces, NO_CONTEXT)
-    return make_string("".join(pieces), context)
+    return make_string(joined(pieces), context)
 
 
 # --- reading ---------------------------------------------------------------------------------------
+
+
+def _counted_integer(text: str) -> object:
+    """An integer of a large text; reading one must not keep everybody waiting."""
+    spend(1)
+    return _integer(text) if len(text) > 18 else int(text)
 
 
 def _integer(text: str) -> object:
@@ -213,9 +228,10 @@ def _object(pairs: list[tuple[str, object]]) -> object:
     if not pairs:
         return EMPTY_ATTRS
     items: dict[str, object] = {}
+    spend(len(pairs))
     for name, value in pairs:
         items[name] = _value(value)
-    return Attrs(items, None)
+    return Attrs(own_dict(items), None)
 
 
 def _value(value: object) -> object:
@@ -225,7 +241,8 @@ def _value(value: object) -> object:
     if isinstance(value, list):
         work: list[list[object]] = [value]
         while work:
-            items = work.pop()
+            items = own_list(work.pop())
+            spend(len(items) >> 3)
             for index in range(len(items)):
                 item = items[index]
                 if item is None:
@@ -239,6 +256,7 @@ def _check_strings(value: object) -> None:
     """Refuses strings that no UTF-8 text can have written, and NUL characters."""
     work: list[object] = [value]
     while work:
+        spend(1)
         at = work.pop()
         if isinstance(at, str):
             _check_text(at)
@@ -263,6 +281,7 @@ def _depth(text: str) -> int:
     depth = 0
     deepest = 0
     for found in _STRING_OR_BRACKET.finditer(text):
+        spend(1)
         mark = found.group()
         if mark == "[" or mark == "{":
             depth += 1
@@ -280,8 +299,14 @@ def parse(text: str) -> object:
         raise EvalError("invalid JSON: the text is not valid UTF-8")
     if text.count("[") + text.count("{") > _MAX_DEPTH and _depth(text) > _MAX_DEPTH:
         raise EvalError("invalid JSON: nested too deep")
+    integer: Callable[[str], object] | None = None
+    if len(text) > LARGE_TEXT:
+        ask_for(4 * len(text))
+        integer = _counted_integer
+    elif _LONG_NUMBER.search(text) is not None:
+        integer = _integer
     try:
-        if _LONG_NUMBER.search(text) is None:
+        if integer is None:
             found = _value(json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant))
         else:
             found = _value(
@@ -289,7 +314,7 @@ def parse(text: str) -> object:
                     text,
                     object_pairs_hook=_object,
                     parse_float=_float,
-                    parse_int=_integer,
+                    parse_int=integer,
                     parse_constant=_constant,
                 )
             )

@@ -6,7 +6,17 @@ from typing import Final, final
 
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call, call2
-from evaluator.runtime.bulk import PIECE, extend, from_index, numbered_thunks, own_list, sorted_alike, thunks_of
+from evaluator.runtime.bulk import (
+    PIECE,
+    extend,
+    from_index,
+    let_go,
+    numbered_thunks,
+    own_dict,
+    own_list,
+    sorted_alike,
+    thunks_of,
+)
 from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context
 from evaluator.runtime.compare import less, same_or_equal
 from evaluator.runtime.errors import EvalError, TypeFault
@@ -176,10 +186,12 @@ def _all_alike(items: list[object]) -> bool:
     """Whether all are texts in ASCII, or all integers: then Python's order is Nix's."""
     if isinstance(items[0], str):
         for item in items:
+            spend(1)
             if not isinstance(item, str) or not item.isascii():
                 return False
         return True
     for item in items:
+        spend(1)
         if not isinstance(item, int) or isinstance(item, bool):
             return False
     return True
@@ -214,12 +226,15 @@ def sort_list(session: Session, function: object, value: object) -> object:
         forced.append(force(item))
     if before is session.globals.get("__lessThan"):
         if _all_alike(forced):
-            return own_list(sorted_alike(forced))
+            result = own_list(sorted_alike(forced))
+            let_go(forced)
+            return result
         before = None
     keys: list[_Order] = []
     for item in forced:
         spend(1)
         keys.append(_Order(before, item))
+    let_go(forced)
     keys.sort()
     return _values_of(keys)
 
@@ -233,7 +248,7 @@ def partition(session: Session, function: object, value: object) -> object:
             right.append(item)
         else:
             wrong.append(item)
-    answer: dict[str, object] = {"right": right, "wrong": wrong}
+    answer: dict[str, object] = {"right": own_list(right), "wrong": own_list(wrong)}
     return Attrs(answer, None)
 
 
@@ -249,8 +264,9 @@ def group_by(session: Session, function: object, value: object) -> object:
             group.append(item)
     answer: dict[str, object] = {}
     for name in groups:
-        answer[name] = groups[name]
-    return Attrs(answer, None)
+        spend(1)
+        answer[name] = own_list(groups[name])
+    return Attrs(own_dict(answer), None)
 
 
 @final
@@ -326,7 +342,11 @@ def generic_closure(session: Session, value: object) -> object:
             odd.append(key)
         result.append(item)
         work += as_list(call(operator, item))
-    return result
+    let_go(work)
+    while len(seen) > PIECE:
+        spend(1)
+        seen.pop()
+    return own_list(result)
 
 
 def is_list(session: Session, value: object) -> object:

@@ -22,9 +22,10 @@ from evaluator.builtins.regex_syntax import (
 )
 from evaluator.builtins.strings import byte_view, from_byte_view
 from evaluator.builtins.table import Builtin
+from evaluator.runtime.bulk import let_go, own_list
 from evaluator.runtime.coerce import as_string, as_string_no_context
 from evaluator.runtime.errors import EvalError
-from evaluator.runtime.values import NULL, force
+from evaluator.runtime.values import COUNTERS, NULL, force, refuel, spend
 from evaluator.session import Session
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS: Final = 10.0
 _MOST_PATTERNS: Final = 4096
+_LONG_TEXT: Final = 100_000
+"""Characters from which even a pattern that never goes astray is left to ``regex``, which lets other threads run."""
 
 
 def python_pattern(node: Node) -> str:
@@ -114,7 +117,8 @@ class Matcher:
         self.groups: Final = expression.groups
         text = python_pattern(expression.root)
         self.quick: Final = re.compile(text, re.DOTALL)
-        self.careful: Final = _with_time_limit(text) if expression.root.risky else None
+        self.text: Final = text
+        self.careful: regex.Pattern[str] | None = _with_time_limit(text) if expression.root.risky else None
         self.machine: Final = None if expression.clear else Machine(expression)
 
     def match(self, text: str, seconds: float = _TIMEOUT_SECONDS) -> list[str | None] | None:
@@ -122,7 +126,7 @@ class Matcher:
 
         Raises TimeoutError when it takes longer than ``seconds``.
         """
-        careful = self.careful
+        careful = self._for(text)
         if careful is None:
             found = self.quick.fullmatch(text)
             return None if found is None else list(found.groups())
@@ -138,20 +142,28 @@ class Matcher:
         if machine is not None:
             return Search(machine, text, time.monotonic() + seconds).all()
         found: list[list[int]] = []
-        careful = self.careful
+        careful = self._for(text)
         if careful is None:
             for match in self.quick.finditer(text):
+                spend(1)
                 spans = [match.start(), match.end()]
                 for group in range(1, self.groups + 1):
                     spans += match.span(group)
                 found.append(spans)
             return found
         for slow in careful.finditer(text, timeout=seconds):
+            spend(1)
             spans = [slow.start(), slow.end()]
             for group in range(1, self.groups + 1):
                 spans += slow.span(group)
             found.append(spans)
         return found
+
+    def _for(self, text: str) -> regex.Pattern[str] | None:
+        """What to leave ``text`` to, if not to ``re``."""
+        if self.careful is None and len(text) > _LONG_TEXT:
+            self.careful = _with_time_limit(self.text)
+        return self.careful
 
 
 _MATCHERS: Final[dict[str, Matcher]] = {}
@@ -173,7 +185,16 @@ def matcher(pattern: str) -> Matcher:
     return known
 
 
+def _seconds() -> float:
+    """How long a match may take: not longer than the evaluation as a whole."""
+    deadline = COUNTERS.deadline
+    if not deadline:
+        return _TIMEOUT_SECONDS
+    return max(0.001, min(_TIMEOUT_SECONDS, deadline - time.monotonic()))
+
+
 def _too_slow(pattern: str) -> EvalError:
+    refuel()  # perhaps it is the evaluation whose time is over
     return EvalError(f"regular expression '{pattern}' took longer than {_TIMEOUT_SECONDS:.0f} seconds on a string")
 
 
@@ -182,7 +203,7 @@ def match(session: Session, pattern: object, value: object) -> object:
     text = as_string(value)
     ascii = text.isascii()
     try:
-        groups = known.match(text if ascii else byte_view(text))
+        groups = known.match(text if ascii else byte_view(text), _seconds())
     except TimeoutError:
         raise _too_slow(known.pattern) from None
     if groups is None:
@@ -204,7 +225,7 @@ def split(session: Session, pattern: object, value: object) -> object:
     if not ascii:
         text = byte_view(text)
     try:
-        spans = known.spans(text)
+        spans = known.spans(text, _seconds())
     except TimeoutError:
         raise _too_slow(known.pattern) from None
     if not spans:
@@ -212,6 +233,7 @@ def split(session: Session, pattern: object, value: object) -> object:
     result: list[object] = []
     at = 0
     for found in spans:
+        spend(1)
         before = text[at : found[0]]
         result.append(before if ascii else from_byte_view(before))
         groups: list[object] = []
@@ -224,9 +246,10 @@ def split(session: Session, pattern: object, value: object) -> object:
                 groups.append(group if ascii else from_byte_view(group))
         result.append(groups)
         at = found[1]
+    let_go(spans)
     rest = text[at:]
     result.append(rest if ascii else from_byte_view(rest))
-    return result
+    return own_list(result)
 
 
 TABLE: Final[list[Builtin]] = [

@@ -6,10 +6,12 @@ import re
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
+from evaluator.runtime.bulk import LARGE_TEXT, ask_for, let_go
+from evaluator.runtime.bulk import joined as glued
 from evaluator.runtime.coerce import NO_CONTEXT, as_int, as_list, as_string, coerce, coerce_into, make_string, rejoin
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import ContextString, force
+from evaluator.runtime.values import ContextString, force, spend
 from evaluator.session import Session
 
 
@@ -73,12 +75,16 @@ def concat_strings_sep(session: Session, separator: object, value: object) -> ob
     items = as_list(value)
     pieces: list[str] = []
     joined: set[str] | None = None
+    size = len(glue) * len(items)
     for item in items:
+        spend(1)
         element = force(item)
         if isinstance(element, str):
             pieces.append(element)
+            size += len(element)
         elif isinstance(element, ContextString):
             pieces.append(element.text)
+            size += len(element.text)
             if joined is None:
                 joined = set(element.context)
             else:
@@ -92,7 +98,10 @@ def concat_strings_sep(session: Session, separator: object, value: object) -> ob
                     joined = set(found)
                 else:
                     joined |= found
-    text = rejoin(glue.join(pieces))
+    if size > LARGE_TEXT:
+        ask_for(size)
+    text = rejoin(glued(pieces, glue))
+    let_go(pieces)
     if joined is not None:
         return ContextString(text, context | joined)
     return make_string(text, context)
@@ -162,8 +171,8 @@ def replace_strings(session: Session, old: object, new: object, value: object) -
                 return given
             target = force(targets[0])
             if isinstance(target, ContextString):
-                return ContextString(rejoin(text.replace(pattern, target.text)), context | target.context)
-            return make_string(rejoin(text.replace(pattern, as_string(target))), context)
+                return ContextString(rejoin(_with(text, pattern, target.text)), context | target.context)
+            return make_string(rejoin(_with(text, pattern, as_string(target))), context)
     elif not sources:
         return given
     replacer = _replacer(sources)
@@ -173,6 +182,14 @@ def replace_strings(session: Session, old: object, new: object, value: object) -
     return _replaced(replacer, text, targets, context, False)
 
 
+def _with(text: str, pattern: str, target: str) -> str:
+    """``text`` with ``target`` for each ``pattern``."""
+    size = len(text)
+    if size > LARGE_TEXT or len(target) * size > 64 * LARGE_TEXT:
+        ask_for(size + text.count(pattern) * len(target))
+    return text.replace(pattern, target)
+
+
 def _replaced(replacer: _Replacer, text: str, targets: list[object], context: frozenset[str], as_bytes: bool) -> object:
     pieces: list[str] = []
     texts: dict[str, str] = {}
@@ -180,6 +197,7 @@ def _replaced(replacer: _Replacer, text: str, targets: list[object], context: fr
     at = 0
     size = len(text)
     while at <= size:
+        spend(1)
         match = finder.search(text, at)
         if match is None:
             break
@@ -209,7 +227,8 @@ def _replaced(replacer: _Replacer, text: str, targets: list[object], context: fr
             at = start + 1
     if at < size:
         pieces.append(text[at:])
-    joined = "".join(pieces)
+    joined = glued(pieces)
+    let_go(pieces)
     return make_string(from_byte_view(joined) if as_bytes else rejoin(joined), context)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import FormalsLambda, LambdaCode, PlainLambda
+from evaluator.runtime.bulk import joined, packed
 from evaluator.runtime.coerce import NO_CONTEXT, make_string
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError
@@ -23,6 +24,7 @@ from evaluator.runtime.values import (
     descend,
     force,
     overflow,
+    spend,
 )
 from evaluator.session import Session
 
@@ -84,8 +86,11 @@ class _Writer:
         elif isinstance(value, list):
             self._descend(indent)
             self.pieces.append(f"{indent}<list>\n")
+            start = len(self.pieces)
             for item in value:
+                spend(1)
                 self.value(item, indent + "  ")
+                start = packed(self.pieces, start)
             self.pieces.append(f"{indent}</list>\n")
             COUNTERS.depth -= 1
         elif isinstance(value, Attrs):
@@ -108,7 +113,9 @@ class _Writer:
         descend()
 
     def attributes(self, attrs: Attrs, indent: str) -> None:
+        begin = len(self.pieces)
         for name in sorted_names(attrs):
+            spend(1)
             place = attrs.place_of(name) if self.locations else None
             start = self.location(place)
             self.pieces.append(f"{indent}<attr{start}{attribute('name', name)}{self.path_of(place)}>\n")
@@ -118,6 +125,7 @@ class _Writer:
                 error.note(f"while evaluating attribute '{name}'", attrs.place_of(name))
                 raise
             self.pieces.append(f"{indent}</attr>\n")
+            begin = packed(self.pieces, begin)
 
     def derivation(self, attrs: Attrs, indent: str) -> None:
         drv_path = self._text(attrs, "drvPath")
@@ -185,12 +193,12 @@ def to_xml(session: Session, value: object, locations: bool, strict: bool = True
 
     Unless ``strict``, what is not yet evaluated stays so.
     """
-    return "".join(_document(value, locations, strict).pieces)
+    return joined(_document(value, locations, strict).pieces)
 
 
 def to_xml_builtin(session: Session, value: object) -> object:
     writer = _document(value, False, True)
-    return make_string("".join(writer.pieces), writer.context)
+    return make_string(joined(writer.pieces), writer.context)
 
 
 TABLE: Final[list[Builtin]] = [

@@ -76,7 +76,7 @@ def extend(result: list[object], items: list[object], start: int = 0) -> None:
     while start < size:
         result += items[start : start + PIECE]
         start += PIECE
-        spend(PIECE >> 5)
+        spend(PIECE >> 3)
 
 
 def thunks_of(code: Code, items: list[object]) -> list[object]:
@@ -114,6 +114,25 @@ def joined(pieces: list[str], glue: str = "") -> str:
         parts.append(glue.join(pieces[start : start + PIECE]))
         refuel()
     return glue.join(parts)
+
+
+def let_go(items: list[Any]) -> None:
+    """Empties a list that nobody needs any more."""
+    while len(items) > PIECE:
+        del items[-PIECE:]
+        spend(PIECE >> 2)
+    items.clear()
+
+
+def packed(pieces: list[str], start: int) -> int:
+    """Makes one piece of those from ``start`` on if they are many; answers where to start from the next time."""
+    if len(pieces) - start < PIECE:
+        return start
+    text = "".join(pieces[start:])
+    del pieces[start:]
+    pieces.append(text)
+    ask_for(len(text))
+    return start + 1
 
 
 def sorted_alike(items: list[Any]) -> list[Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from evaluator.code.functions import call
+from evaluator.runtime.bulk import joined, packed
 from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, descend, force
+from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, descend, force, spend
 
 if TYPE_CHECKING:
     from evaluator.session import Session
@@ -156,12 +157,15 @@ def coerce_into(
         if isinstance(value, list):
             descend()
             last = len(value) - 1
+            start = len(pieces)
             for index in range(len(value)):
+                spend(1)
                 element = force(value[index])
                 context = coerce_into(session, element, pieces, context, copy, more)
                 # An empty list as an element adds no separator (kept from C++ Nix).
                 if index < last and not (isinstance(element, list) and len(element) == 0):
                     pieces.append(" ")
+                start = packed(pieces, start)
             COUNTERS.depth -= 1
             return context
     raise TypeFault(f"cannot coerce {type_name(value)} to a string")
@@ -174,7 +178,7 @@ def coerce(session: Session, value: object, copy: bool, more: bool) -> object:
         return value
     pieces: list[str] = []
     context = coerce_into(session, value, pieces, NO_CONTEXT, copy, more)
-    return make_string(rejoin("".join(pieces)), context)
+    return make_string(rejoin(joined(pieces)), context)
 
 
 def coerce_to_path(session: Session, value: object) -> str:

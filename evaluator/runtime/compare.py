@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evaluator.runtime.bulk import sorted_alike
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import (
@@ -14,6 +15,7 @@ from evaluator.runtime.values import (
     Primop,
     descend,
     force,
+    spend,
 )
 
 
@@ -70,6 +72,7 @@ def equal(left: object, right: object) -> bool:
 
 def _equal_lists(left: list[object], right: list[object]) -> bool:
     for index in range(len(left)):
+        spend(1)
         if not same_or_equal(left[index], right[index]):
             return False
     return True
@@ -88,7 +91,8 @@ def _equal_sets(left: Attrs, right: Attrs) -> bool:
     for name in ours:
         if name not in theirs:
             return False
-    for name in sorted(ours):
+    for name in sorted_alike(list(ours)):
+        spend(1)
         if not same_or_equal(ours[name], theirs[name]):
             return False
     return True
@@ -126,6 +130,7 @@ def less(left: object, right: object) -> bool:
         return text_less(left.path, right.path)
     if isinstance(left, list) and isinstance(right, list):
         for index in range(min(len(left), len(right))):
+            spend(1)
             if not equal(left[index], right[index]):
                 descend()
                 below = less(left[index], right[index])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from evaluator.runtime.bulk import joined, packed, sorted_alike
 from evaluator.runtime.values import (
     COUNTERS,
     NULL,
@@ -15,6 +16,7 @@ from evaluator.runtime.values import (
     Primop,
     Thunk,
     descend,
+    spend,
 )
 
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
@@ -65,7 +67,7 @@ def show(value: object, inner_function: str = "<LAMBDA>") -> str:
         _show(value, pieces, set(), inner_function)
     finally:
         COUNTERS.depth = depth
-    return "".join(pieces)
+    return joined(pieces)
 
 
 def _show(value: object, out: list[str], seen: set[int], inner_function: str) -> None:
@@ -95,11 +97,14 @@ def _show(value: object, out: list[str], seen: set[int], inner_function: str) ->
         seen.add(id(value))
         descend()
         out.append("{ ")
-        for name in sorted(value.items):
+        start = len(out)
+        for name in sorted_alike(list(value.items)):
+            spend(1)
             out.append(attribute(name))
             out.append(" = ")
             _show(value.items[name], out, seen, inner_function)
             out.append("; ")
+            start = packed(out, start)
         out.append("}")
         COUNTERS.depth -= 1
     elif isinstance(value, list):
@@ -109,9 +114,12 @@ def _show(value: object, out: list[str], seen: set[int], inner_function: str) ->
         seen.add(id(value))
         descend()
         out.append("[ ")
+        start = len(out)
         for item in value:
+            spend(1)
             _show(item, out, seen, inner_function)
             out.append(" ")
+            start = packed(out, start)
         out.append("]")
         COUNTERS.depth -= 1
     elif isinstance(value, Closure):

@@ -40,6 +40,7 @@ class Counters:
 
     ``fuel`` counts down to the next :meth:`poll`; ``depth`` counts nested forces and calls. ``pause`` lets other
     threads go first (:mod:`evaluator.turns`); ``room`` is asked before so many bytes are taken at once.
+    ``deadline`` is when evaluation has to end at the latest, by ``time.monotonic`` (0: never).
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class Counters:
         self.poll: Callable[[], None] | None = None
         self.pause: Callable[[], None] | None = None
         self.room: Callable[[int], None] | None = None
+        self.deadline: float = 0.0
 
 
 COUNTERS: Final = Counters()

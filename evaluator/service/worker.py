@@ -21,6 +21,7 @@ import msgspec
 
 from evaluator.provenance.describe import location
 from evaluator.provenance.workspace import Workspace
+from evaluator.remains import REMAINS
 from evaluator.runtime.errors import EvalError, HoleForced, Interrupted
 from evaluator.runtime.values import COUNTERS
 from evaluator.service.protocol import (
@@ -136,6 +137,7 @@ class Worker:
                 if self._inbox:
                     return self._inbox.popleft()
                 if not self._background:
+                    REMAINS.drain()
                     self._arrived.wait()
                     continue
             self._work()
@@ -144,13 +146,13 @@ class Worker:
         """Does the first piece of background work; one that a question interrupts is taken up again later."""
         job = self._background[0]
         self._in_background = True
-        self._deadline = time.monotonic() + _BACKGROUND_SECONDS
+        self._deadline = COUNTERS.deadline = time.monotonic() + _BACKGROUND_SECONDS
         try:
             job()
         except Interrupted as stop:
             if stop.reason == "preempted":
                 return
-        except (EvalError, RecursionError):
+        except (EvalError, RecursionError, MemoryError):
             pass
         finally:
             self._in_background = False
@@ -187,7 +189,7 @@ class Worker:
             self._cancelled.discard(question.id)
             return Answer(question.id, "cancelled")
         self._current = question.id
-        self._deadline = time.monotonic() + question.budget_ms / 1000
+        self._deadline = COUNTERS.deadline = time.monotonic() + question.budget_ms / 1000
         try:
             return self._ask(question)
         except HoleForced as hole:
@@ -200,6 +202,8 @@ class Worker:
             return Answer(question.id, stop.reason)
         except RecursionError:
             return Answer(question.id, "error", message="stack overflow; max-call-depth exceeded")
+        except MemoryError:
+            return Answer(question.id, "error", message="out of memory")
         finally:
             self._open.discard(question.id)
             self._cancelled.discard(question.id)

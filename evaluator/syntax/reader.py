@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from evaluator.syntax.interlude import AT_ONCE, INTERLUDE
 from evaluator.syntax.lexer import Lexer
 from evaluator.syntax.problems import Edit, Fix, Problem
 from evaluator.syntax.tokens import (
@@ -130,7 +131,13 @@ class Reader:
         """Have more tokens scanned: three beyond the current one are always there to be looked at."""
         lexer = self.lexer
         while not lexer.finished and self.i >= self.loaded:
-            lexer.run(len(self.kinds) + 64)
+            more = len(self.kinds) + 64
+            if more > AT_ONCE:
+                more = AT_ONCE
+                pause = INTERLUDE.pause
+                if pause is not None:
+                    pause()
+            lexer.run(more)
             self.loaded = len(self.kinds) - 3
         if lexer.finished:
             self.loaded = _FAR
