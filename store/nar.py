@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from store.store_path import to_bytes, to_text
@@ -186,6 +186,57 @@ def write_nar(path: str, sink: Sink, keep: Filter | None = None) -> int:
     return writer.finish()
 
 
+def nar_pieces(path: str) -> Iterator[bytes]:
+    """:func:`write_nar`'s archive in pieces, for who asks for them instead of being handed them."""
+    ready: list[bytes] = []
+    writer = NarWriter(ready.append)
+    pending: list[_Folder] = []
+    place = to_bytes(path)
+    kind = _kind_of_mode(os.lstat(place).st_mode)
+    while True:
+        if kind == "regular":
+            descriptor = _open_file(place)
+            try:
+                status = os.fstat(descriptor)
+                size = status.st_size
+                writer.begin_regular(size, status.st_mode & stat.S_IXUSR != 0)
+                left = size
+                while left > 0:
+                    data = os.read(descriptor, min(left, _CHUNK))
+                    if not data:
+                        raise _became_shorter(place)
+                    writer.contents(data)
+                    left -= len(data)
+                    for piece in ready:
+                        yield piece
+                    ready.clear()
+                writer.end_regular(size)
+            finally:
+                os.close(descriptor)
+        else:
+            _write_node(writer, place, kind, pending)
+        entered = False
+        while pending:
+            folder = pending[-1]
+            name = folder.next_name()
+            if name is None:
+                pending.pop()
+                writer.end_directory()
+                continue
+            writer.entry(name)
+            kind = folder.kinds[name]
+            place = folder.path + b"/" + name
+            entered = True
+            break
+        if not entered:
+            writer.finish()
+        for piece in ready:
+            yield piece
+        ready.clear()
+        if not entered:
+            return
+
+
 def nar_sha256(path: str, keep: Filter | None = None) -> bytes:
     """The SHA-256 digest of :func:`write_nar`'s archive."""
     import hashlib
@@ -228,8 +279,21 @@ def _write_node(writer: NarWriter, path: bytes, kind: str, pending: list[_Folder
         raise NarError(f"file '{to_text(path)}' has an unsupported type")
 
 
-def _write_file(writer: NarWriter, path: bytes) -> None:
+def _open_file(path: bytes) -> int:
+    """A descriptor of the regular file at ``path``."""
     # The directory said that it is a regular file; should it have been swapped since, do not follow or block.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NarError(f"file '{to_text(path)}' has an unsupported type")
+    return descriptor
+
+
+def _became_shorter(path: bytes) -> NarError:
+    return NarError(f"unexpected end-of-file: '{to_text(path)}' became shorter while it was read")
+
+
+def _write_file(writer: NarWriter, path: bytes) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
@@ -241,7 +305,7 @@ def _write_file(writer: NarWriter, path: bytes) -> None:
         while left > 0:
             data = os.read(descriptor, min(left, _CHUNK))
             if not data:
-                raise NarError(f"unexpected end-of-file: '{to_text(path)}' became shorter while it was read")
+                raise _became_shorter(path)
             writer.contents(data)
             left -= len(data)
         writer.end_regular(size)

@@ -2,9 +2,9 @@
 
 For the evaluator and everybody else::
 
-    from store.composition import open_store
+    from store.composition import local_store, open_store
 
-    with open_store() as store:                         # the user's local store; or open_store("file:///cache?…")
+    with local_store() as store:                        # the user's own; local_store("/some/folder")
         info = store.add_path("/home/me/src", "source") # a tree on disk -> PathInfo; info.path is its store path
         info = store.add_path(path, name, keep=filter)  # with builtins.path's filter
         text = store.add_text("builder.sh", b"…", refs) # builtins.toFile
@@ -14,15 +14,50 @@ For the evaluator and everybody else::
             ...
         info = store.query("/nix/store/…")              # PathInfo or None
         tree = store.tree(info)                         # tree.read([b"bin", b"hello"]), .names([]), .entry([…])
+    with open_store("https://cache.nixos.org") as cache:  # any other one, by URL
+        info = cache.query("/nix/store/…")
 
 ``add_text`` and ``add_derivation`` want what they refer to to be there already. :class:`Store` is what every store
-can do; adding paths, texts and derivations belongs to those that a castore keeps (the local one, memory, gRPC):
-:func:`local_store` answers one. URLs are described in :mod:`store.composition.urls`, files in
-:mod:`store.composition.files`.
+can do; adding paths, texts and derivations belongs to those that a castore keeps: the local one and memory
+(:class:`store.composition.castore_store.CastoreStore`). URLs are described in :mod:`store.composition.urls`, files
+that put stores together in :mod:`store.composition.files`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from store.composition.protocol import Entry, Store, Tree
 
-__all__ = ["Entry", "Store", "Tree"]
+if TYPE_CHECKING:
+    from store.composition.castore_store import CastoreStore
+
+__all__ = ["Entry", "Store", "Tree", "local_store", "open_store"]
+
+
+@contextmanager
+def open_store(url: str = "local:") -> Iterator[Store]:
+    """The store that ``url`` means, closed at the end. Raises ``StoreError``."""
+    from store.composition.urls import open_url
+
+    store = open_url(url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def local_store(folder: str | None = None, store_dir: str = "/nix/store") -> Iterator[CastoreStore]:
+    """The local store in ``folder`` (the user's own if None), closed at the end. Raises ``StoreError``."""
+    from store.backends.local import LocalCastore, default_folder
+    from store.composition.castore_store import CastoreStore
+
+    place = folder or str(default_folder())
+    store = CastoreStore(LocalCastore(place, store_dir), store_dir, f"local:{place}")
+    try:
+        yield store
+    finally:
+        store.close()
