@@ -586,7 +586,7 @@ class Lexer(QuoteScanner):
         """How far a token stands from the start of its line; -1 when it is not the first on it."""
         data = self.data
         i: i64 = offset
-        while i > self.begin and (data[i - 1] == 32 or data[i - 1] == 9):
+        while i > self.begin and _BLANK[data[i - 1]] and data[i - 1] != 10:
             i -= 1
         if i > self.begin and data[i - 1] != 10:
             return -1

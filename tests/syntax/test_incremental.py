@@ -248,6 +248,38 @@ def test_edits_in_nixpkgs(nixpkgs: Path) -> None:
     assert edit_at_random(rng, [path for folder in folders for path in real_files(folder)], COUNT)
 
 
+@pytest.mark.parametrize(
+    "text, old, new",
+    [
+        # A carriage return in the indentation: is `d` indented no deeper than the line of its brace?
+        ("  a = f {inherit (b) c;\n\r d = 1;\n    e = 2;\n  };\n", "};\n", "} ;\n"),
+        # The same kinds of tokens after the edit as before, but further on.
+        ("  a = ''\n    if ${\n  };\n };\n};\n", "\n  };", "\n#  };"),
+        # What is typed before a faulty binding, and grows into it.
+        ("  a = let b = [ 1 + ];\n", "let b", "let ab"),
+        # A string that the reading has seen only the beginning of.
+        ('  a = f\n\n  b.c = {\n    d = "e; f\n g";\n  };\n', "f\n g", "f g"),
+        # A set that does not fit where it stands, but was read before.
+        ("  a = { b = 1; c = 2; d = 3; };\n", "a = {", "a = [ {"),
+        ("  a = { b = 1; c = 2; d = 3; };\n", "a = {", "a = ["),
+    ],
+)
+def test_what_was_once_wrong(text: str, old: str, new: str) -> None:
+    """One edit: what ``old`` and ``new`` have in common at both ends stays."""
+    editor = Editor("{ f, b }:\n{\n" + text + "".join(f"  z{i} = [ {i} ];\n" for i in range(40)) + "}\n")
+    front = common(old, new)
+    back = common(old[front:][::-1], new[front:][::-1])
+    at = editor.text.index(old)
+    editor.replace(at + front, at + len(old) - back, new[front : len(new) - back])
+
+
+def common(left: str, right: str) -> int:
+    """How many letters both start with."""
+    return next(
+        (i for i, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), min(len(left), len(right))
+    )
+
+
 LINES: Final = 1500
 
 
