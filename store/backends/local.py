@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakSet
 
 import zstandard
 from blake3 import blake3
@@ -109,10 +110,22 @@ class _Batch:
         return len(self.chunks) + len(self.directories)
 
 
+class _Connection:
+    """A thread's connection; closed with the thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = schema.connect(path)
+
+    def __del__(self) -> None:
+        db = getattr(self, "db", None)
+        if db is not None:
+            db.close()
+
+
 class _State(threading.local):
     """What each thread has of its own."""
 
-    connection: sqlite3.Connection | None = None
+    connection: _Connection | None = None
     batch: _Batch | None = None
     depth = 0
 
@@ -130,7 +143,7 @@ class LocalCastore:
         except OSError as error:
             raise packs.as_store_error(error, self.folder) from error
         self._state = _State()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: WeakSet[_Connection] = WeakSet()
         self.packs = PackReader(self.pack_folder)
         self.blobs = LocalBlobs(self)
         self.directories = LocalDirectories(self)
@@ -141,10 +154,10 @@ class LocalCastore:
         """This thread's connection."""
         connection = self._state.connection
         if connection is None:
-            connection = schema.connect(self.path)
+            connection = _Connection(self.path)
             self._state.connection = connection
-            self._connections.append(connection)
-        return connection
+            self._connections.add(connection)
+        return connection.db
 
     def batch(self) -> _Batch | None:
         """This thread's open transaction."""
@@ -256,9 +269,8 @@ class LocalCastore:
             batch.pack = None
 
     def close(self) -> None:
-        for connection in self._connections:
-            connection.close()
-        self._connections = []
+        for connection in list(self._connections):
+            connection.db.close()
         self._state = _State()
         self.packs.forget()
 
@@ -395,7 +407,7 @@ class LocalBlobs:
             block = store.packs.cached(number)
             if block is None:
                 try:
-                    block = self._block(number, digest)
+                    block = self.block(number)
                 except FileNotFoundError as error:
                     if last:  # not just moved by the collector of garbage
                         raise Corrupt(f"blob {digest.hex()}: {error.filename} is missing") from None
@@ -410,14 +422,15 @@ class LocalBlobs:
             store.packs.forget()
         return None
 
-    def _block(self, number: int, digest: bytes) -> bytes:
+    def block(self, number: int) -> bytes:
+        """The contents of a block, decompressed. :class:`Corrupt`, and ``FileNotFoundError`` when its pack is gone."""
         found = self._store.row(
             "select packs.name, blocks.at, stored, blocks.size, data from blocks left join packs on packs.id = pack"
             " where blocks.id = ?",
             number,
         )
         if found is None:
-            raise Corrupt(f"{self._store.path}: blob {digest.hex()} is said to be in a block that is not there")
+            raise Corrupt(f"{self._store.path}: there is no block {number}")
         name, at, stored, size, data = found
         assert isinstance(at, int) and isinstance(stored, int) and isinstance(size, int)
         if isinstance(data, bytes):

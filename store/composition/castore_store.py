@@ -19,7 +19,7 @@ from store.composition.protocol import Entry
 from store.derivation import Derivation
 from store.hashes import Hash, Hasher
 from store.nar import Filter, NarError, NarWriter
-from store.nar_reader import NarReader, Source
+from store.nar_reader import NarReader, Source, TeeSource
 from store.store_path import (
     DRV_EXTENSION,
     STORE_DIR,
@@ -110,6 +110,26 @@ class CastoreStore:
                 place = fixed_output_path(name, False, hashed, self.store_dir)
                 info = PathInfo(place, found.nar_sha256, found.nar_size, ca=f"fixed:{flat}:{hashed.nix32()}")
             return self._keep(info, found.node)
+
+    def import_nar(self, name: str, source: Source, references: Iterable[str] = ()) -> PathInfo:
+        """Keep the archive that ``source`` answers (to its end) as a source called ``name``.
+
+        Raises ``Refused`` for a malformed one, ``BadStorePath`` for an impossible name.
+        """
+        refs = sorted(references)
+        source_path(name, "", refs, store_dir=self.store_dir)
+        hasher = hashlib.sha256()
+        tee = TeeSource(source, hasher.update)
+        reader = NarReader(tee.read)
+        with self.castore.transaction():
+            try:
+                node = trees.ingest_nar(reader, self.castore)
+                reader.expect_end_of_source()
+            except NarError as error:
+                raise Refused(str(error)) from error
+            digest = hasher.digest()
+            place = source_path(name, digest.hex(), refs, store_dir=self.store_dir)
+            return self._keep(PathInfo(place, digest, tee.size, refs, ca=ca_of_source(digest)), node)
 
     def add_text(self, name: str, content: bytes, references: Iterable[str] = ()) -> PathInfo:
         """Keep a text that evaluation wrote (``builtins.toFile``, a derivation); its references must be there."""

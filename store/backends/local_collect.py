@@ -1,0 +1,256 @@
+"""Collecting garbage in a local castore: what no root reaches goes, as much of it as is asked for.
+
+Writers are kept out meanwhile; readers are not, and find what was moved. Order: path infos, then (in the same
+transaction) directories, blobs and chunks that no path info reaches any more, then packs. Packs of which little is left
+are written anew. Killed at any moment, at worst a file that nothing mentions stays until the next time.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from store.backends import schema
+from store.backends.local import LocalCastore
+from store.backends.packs import PackWriter, remove_if_dead
+from store.castore import nodes
+from store.castore.nodes import DirectoryNode, FileNode
+from store.castore.path_info import PathInfo
+from store.castore.services import Missing
+
+# A pack of which less than this share is still wanted is written anew.
+_WANTED_SHARE = 0.6
+
+
+@dataclass
+class Collected:
+    """What went. Sizes are bytes on disk, before and after."""
+
+    deleted: list[str] = field(default_factory=list)
+    kept: int = 0
+    before: int = 0
+    after: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {"deleted": self.deleted, "kept": self.kept, "sizeBefore": self.before, "sizeAfter": self.after}
+
+
+def roots(store: LocalCastore) -> dict[str, str]:
+    """The roots by their names."""
+    try:
+        return dict(store.db.execute("select name, path from roots order by name"))
+    except sqlite3.Error as error:
+        raise schema.as_store_error(error, store.path) from error
+
+
+def set_root(store: LocalCastore, name: str, path: str | None) -> None:
+    """Let the root ``name`` be ``path``, or remove it. Raises :class:`Missing` for a path that is not there."""
+    if path is not None and store.path_infos.get(path) is None:
+        raise Missing(f"path '{path}' is not in {store.folder}")
+    try:
+        if path is None:
+            if store.db.execute("delete from roots where name = ?", (name,)).rowcount == 0:
+                raise Missing(f"there is no root '{name}'")
+        else:
+            store.db.execute("insert or replace into roots values (?, ?)", (name, path))
+    except sqlite3.Error as error:
+        raise schema.as_store_error(error, store.path) from error
+
+
+def size_on_disk(store: LocalCastore) -> int:
+    """Bytes that the store takes."""
+    total = 0
+    for folder in (store.folder, store.pack_folder):
+        for entry in os.scandir(folder):
+            if entry.is_file(follow_symlinks=False):
+                total += entry.stat().st_size
+    return total
+
+
+def collect(
+    store: LocalCastore, more_roots: Iterable[str] = (), *, target: int | None = None, dry_run: bool = False
+) -> Collected:
+    """Delete what neither a root nor one of ``more_roots`` reaches.
+
+    With ``target`` the longest unused go first, and no more than brings the store to about so many bytes.
+    """
+    done = Collected(before=size_on_disk(store))
+    with store.lock(exclusive=True):
+        infos = {info.path: info for info in store.path_infos.list()}
+        live = _reached(infos, [*roots(store).values(), *more_roots])
+        dead = [path for path in infos if path not in live]
+        if target is not None:
+            dead = _oldest_first(store, infos, dead, live, done.before - target)
+        done.deleted = sorted(dead)
+        done.kept = len(infos) - len(dead)
+        if dry_run:
+            done.after = done.before
+            return done
+        for path in dead:
+            del infos[path]
+        db = store.db
+        try:
+            db.execute("begin immediate")
+            try:
+                db.executemany("delete from paths where digest = ?", [(_digest_row(path)[1],) for path in dead])
+                _sweep(store, infos.values())
+                stale = _repack(store)
+                db.execute("commit")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("rollback")
+                raise
+            for name in stale:
+                (store.pack_folder / f"{name}.pack").unlink(missing_ok=True)
+            _remove_strays(store)
+            db.execute("pragma wal_checkpoint(truncate)")
+            with suppress(sqlite3.OperationalError):  # needs room of its own, which there may not be
+                db.execute("vacuum")
+            db.execute("pragma wal_checkpoint(truncate)")
+        except sqlite3.Error as error:
+            raise schema.as_store_error(error, store.path) from error
+        store.packs.forget()
+    done.after = size_on_disk(store)
+    return done
+
+
+def _digest_row(path: str) -> tuple[str, str]:
+    return path, path[path.rfind("/") + 1 :][:32]
+
+
+def _reached(infos: dict[str, PathInfo], start: Iterable[str]) -> set[str]:
+    live: set[str] = set()
+    pending = list(start)
+    while pending:
+        path = pending.pop()
+        if path not in live and path in infos:
+            live.add(path)
+            pending += infos[path].references
+    return live
+
+
+def _oldest_first(
+    store: LocalCastore, infos: dict[str, PathInfo], dead: list[str], live: set[str], excess: int
+) -> list[str]:
+    """Of ``dead``, those to delete so that about ``excess`` bytes go: the longest unused, with what refers to them."""
+    used = dict(store.db.execute("select digest, used from paths"))
+    users: dict[str, list[str]] = {}
+    for path in dead:
+        for reference in infos[path].references:
+            users.setdefault(reference, []).append(path)
+    share = _compression(store)
+    chosen: dict[str, None] = {}
+    for path in sorted(dead, key=lambda path: (used.get(_digest_row(path)[1], 0), path)):
+        if excess <= 0:
+            break
+        pending = [path]
+        while pending:
+            here = pending.pop()
+            if here not in chosen:
+                chosen[here] = None
+                excess -= int(infos[here].nar_size * share)
+                pending += users.get(here, [])
+    return list(chosen)
+
+
+def _compression(store: LocalCastore) -> float:
+    stored, size = store.db.execute("select coalesce(sum(stored), 0), coalesce(sum(size), 0) from blocks").fetchone()
+    return stored / size if size else 1.0
+
+
+def _sweep(store: LocalCastore, infos: Iterable[PathInfo]) -> None:
+    db = store.db
+    db.execute("create temp table if not exists live (digest blob primary key) without rowid")
+    db.execute("delete from live")
+    seen: set[bytes] = set()
+    blobs: set[bytes] = set()
+    pending: list[bytes] = []
+    for info in infos:
+        if isinstance(info.node, DirectoryNode):
+            pending.append(info.node.digest)
+        elif isinstance(info.node, FileNode):
+            blobs.add(info.node.digest)
+    while pending:
+        digest = pending.pop()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        found = db.execute("select data from directories where digest = ?", (digest,)).fetchone()
+        if found is None:
+            continue  # damaged: what is below it goes too, it cannot be reached
+        for node in nodes.decode_directory(found[0]).entries.values():
+            if isinstance(node, DirectoryNode):
+                pending.append(node.digest)
+            elif isinstance(node, FileNode):
+                blobs.add(node.digest)
+    db.executemany("insert or ignore into live values (?)", ((digest,) for digest in seen))
+    db.execute("delete from directories where digest not in (select digest from live)")
+    db.execute("delete from live")
+    db.executemany("insert or ignore into live values (?)", ((digest,) for digest in blobs))
+    db.execute("delete from blobs where digest not in (select digest from live)")
+    for (parts,) in db.execute("select chunks from blobs").fetchall():
+        chunks = [parts[at : at + nodes.DIGEST_SIZE] for at in range(0, len(parts), nodes.DIGEST_SIZE)]
+        db.executemany("insert or ignore into live values (?)", ((chunk,) for chunk in chunks))
+    db.execute("delete from chunks where digest not in (select digest from live)")
+    db.execute("delete from blocks where id not in (select block from chunks)")
+    db.execute("delete from live")
+
+
+def _repack(store: LocalCastore) -> list[str]:
+    """Write packs of which little is left anew; answer the names of those that are not needed any more."""
+    db = store.db
+    rows = db.execute(
+        "select packs.id, name, packs.size, coalesce(sum(stored), 0) from packs left join blocks on pack = packs.id"
+        " group by packs.id"
+    ).fetchall()
+    stale = []
+    writer: PackWriter | None = None
+    moved: list[tuple[int, int]] = []
+    try:
+        for number, name, size, wanted in rows:
+            if wanted >= size * _WANTED_SHARE:
+                continue
+            stale.append(str(name))
+            if wanted:
+                writer = writer or PackWriter(store.pack_folder)
+                with open(store.pack_folder / f"{name}.pack", "rb") as file:
+                    query = "select id, at, stored from blocks where pack = ? order by at"
+                    for block, at, stored in db.execute(query, (number,)).fetchall():
+                        file.seek(at)
+                        moved.append((writer.append(file.read(stored)), block))
+            db.execute("delete from packs where id = ?", (number,))
+        if writer is not None:
+            writer.sync()
+            values = (writer.name, writer.size)
+            pack = db.execute("insert into packs (name, size) values (?, ?)", values).lastrowid
+            db.executemany("update blocks set pack = ?, at = ? where id = ?", ((pack, at, b) for at, b in moved))
+            writer.close()
+    except BaseException:
+        if writer is not None:
+            writer.abandon()
+        raise
+    return stale
+
+
+def _remove_strays(store: LocalCastore) -> None:
+    """Packs that no entry mentions: those of writers that were killed."""
+    known = {name for (name,) in store.db.execute("select name from packs")}
+    for path in store.pack_folder.glob("*.pack"):
+        if path.stem not in known:
+            remove_if_dead(path)
+
+
+def touch(store: LocalCastore, paths: Iterable[str]) -> None:
+    """Note that paths were used now, for :func:`collect` with a target."""
+    now = int(time.time())
+    rows = [(now, _digest_row(path)[1]) for path in paths]
+    try:
+        store.db.executemany("update paths set used = ? where digest = ?", rows)
+    except sqlite3.Error as error:
+        raise schema.as_store_error(error, store.path) from error

@@ -1,0 +1,1 @@
+"""``tvix-store``: the store on the command line."""
