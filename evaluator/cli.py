@@ -104,8 +104,9 @@ def _repeat(answer: Answer) -> None:
 
 def _allow_any_bytes() -> None:
     """Nix strings are bytes: what is not UTF-8 goes out as it came in."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _end(code: int) -> None:

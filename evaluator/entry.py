@@ -7,7 +7,6 @@ from evaluator.code.functions import FormalsLambda, call
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import first_place
-from evaluator.runtime.suggest import similar
 from evaluator.runtime.values import COUNTERS, Attrs, Closure, descend, force
 
 
@@ -93,7 +92,6 @@ def select_path(value: object, path: str, given: Attrs) -> object:
         if found is None:
             error = missing_attribute(step, value, first_place(value.positions))
             error.message = f"attribute '{step}' in selection path '{path}' not found"
-            error.suggestions = similar(step, value.items)
             raise error
         value = found
     return value

@@ -41,10 +41,12 @@ from evaluator.code.operators import (
     ListCode,
     NegateCode,
     NotCode,
+    Operand,
     Operands,
     OrCode,
     PathCode,
     SearchPathCode,
+    Shown,
     UnequalCode,
     UpdateCode,
 )
@@ -72,11 +74,15 @@ if TYPE_CHECKING:
 
 @final
 class Scope:
-    """One level of the environment: names and their slots, or (``slots`` None) the level of a ``with``."""
+    """One level of the environment: names and their slots.
 
-    def __init__(self, parent: Scope | None, slots: dict[str, int] | None) -> None:
+    Without ``slots`` it is the level of a ``with``, which stands at ``start``.
+    """
+
+    def __init__(self, parent: Scope | None, slots: dict[str, int] | None, start: int = 0) -> None:
         self.parent: Final = parent
         self.slots: Final = slots
+        self.start: Final = start
 
 
 def bound(scope: Scope | None, name: str) -> bool:
@@ -108,9 +114,10 @@ class Lazy(Code):
         code = self.code
         if code is None:
             self.lowering.level = self.level
-            code = self.lowering.expr(self.expr, self.base, self.scope)
-            if self.name and isinstance(code, LambdaCode):
-                code.name = self.name
+            if self.name and isinstance(self.expr, tree.Lambda):
+                code = self.lowering.function(self.expr, self.base, self.scope, self.name)
+            else:
+                code = self.lowering.expr(self.expr, self.base, self.scope)
             self.code = code
         return code.eval(env)
 
@@ -164,371 +171,72 @@ class SetSpec:
 
 
 @final
-class Lowering:
-    """Lowers the expressions of one file for one session."""
+class ShownTree(Shown):
+    """An expression of the text, written as ``--parse`` writes it."""
 
-    def __init__(self, session: Session, file: SourceFile, directory: str) -> None:
-        self.session: Final = session
-        self.file: Final = file
-        self.directory: Final = directory
-        #: How many expressions nest around the one that is being lowered since depth was counted last.
-        self.level: i64 = 0
+    def __init__(self, lowering: Lowering, expr: tree.Expr, base: int) -> None:
+        self.lowering: Final = lowering
+        self.expr: Final = expr
+        self.base: Final = base
 
-    # --- expressions -------------------------------------------------------------------------
+    def text(self) -> str:
+        from evaluator.syntax.printer import show_part
 
-    def later(self, expr: tree.Expr, base: int, scope: Scope | None, name: str) -> Code:
-        """Code for an expression that may never be needed: at once where that is cheap, else lazily.
+        lowering = self.lowering
+        return show_part(lowering.file.text, self.expr, self.base, lowering.directory, lowering.session.home())
 
-        It is evaluated by a thunk or a call, which count the depth.
-        """
-        level = self.level
-        self.level = 0
-        code = self._later(expr, base, scope, name)
-        self.level = level
-        return code
 
-    def _later(self, expr: tree.Expr, base: int, scope: Scope | None, name: str) -> Code:
-        while isinstance(expr, tree.Paren):
+def origin(expr: tree.Expr, base: int) -> int:
+    """The offset at which an expression is, as Nix sees it; -1 for what is nowhere to Nix."""
+    while True:
+        if isinstance(expr, tree.Paren):
             expr = expr.inner
-        if isinstance(expr, tree.Lambda):
-            code = self.function(expr, base, scope)
-            code.name = name
-            return code
-        if isinstance(expr, (tree.Var, tree.Int, tree.Float, tree.Missing, tree.Uri)):
-            return self.expr(expr, base, scope)
-        if isinstance(expr, (tree.Str, tree.Path)):
+        elif isinstance(expr, tree.Apply):
+            # To Nix `(f a) b` is one call, that of `f` inside the parentheses.
+            function = expr.function
+            while isinstance(function, tree.Paren):
+                function = function.inner
+            if not isinstance(function, tree.Apply):
+                return base + expr.start
+            expr = function
+        elif isinstance(expr, tree.HasAttr):
+            expr = expr.subject
+        elif isinstance(expr, tree.Unary) and expr.op == "!":
+            expr = expr.operand
+        elif isinstance(expr, tree.ListExpr) and expr.items:
+            expr = expr.items[0]
+        else:
+            break
+    if isinstance(expr, tree.Binary):
+        return base + expr.op_start
+    if isinstance(expr, tree.Str):
+        if not expr.indented and expr.parts:
             for part in expr.parts:
                 if isinstance(part, tree.Interpolation):
-                    return Lazy(self, scope, expr, base, name)
-            return self.expr(expr, base, scope)
-        if isinstance(expr, tree.ListExpr) and not expr.items:
-            return Constant([])
-        if isinstance(expr, tree.AttrSet) and not expr.bindings:
-            return EmptySet()
-        return Lazy(self, scope, expr, base, name)
+                    return base + expr.parts[0].start
+        elif expr.indented:
+            for part in expr.parts:
+                if isinstance(part, tree.Interpolation):
+                    return base + expr.start
+        return -1
+    if isinstance(expr, (tree.Int, tree.Float, tree.Uri, tree.Let, tree.ListExpr)):
+        return -1
+    if isinstance(expr, tree.Path) and len(expr.parts) <= 1:
+        return -1
+    return base + expr.start
 
-    def expr(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
-        """Code for an expression."""
-        level = self.level
-        if level < NESTED_AT_MOST:
-            self.level = level + 1
-            code = self._expr(expr, base, scope)
-        else:
-            self.level = 0
-            code = self._expr(expr, base, scope)
-            if not isinstance(code, (Constant, Local0, LambdaCode, Nested)):
-                code = Nested(code)
-        self.level = level
-        return code
 
-    def _expr(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
-        if isinstance(expr, tree.Var):
-            return self.variable(expr.name, base + expr.start, scope)
-        if isinstance(expr, tree.Apply):
-            return self.call(expr, base, scope)
-        if isinstance(expr, tree.Select):
-            return self.select(expr, base, scope)
-        if isinstance(expr, tree.Str):
-            return self.string(expr, base, scope)
-        if isinstance(expr, tree.Paren):
-            return self.expr(expr.inner, base, scope)
-        if isinstance(expr, tree.AttrSet):
-            return self.attr_set(expr, base, scope)
-        if isinstance(expr, tree.ListExpr):
-            return ListCode([self.later(item, base, scope, "") for item in expr.items])
-        if isinstance(expr, tree.Lambda):
-            return self.function(expr, base, scope)
-        if isinstance(expr, tree.Let):
-            return self.let(expr.bindings, expr.body, base, scope)
-        if isinstance(expr, tree.Binary):
-            return self.binary(expr, base, scope)
-        if isinstance(expr, tree.If):
-            return IfCode(
-                self.expr(expr.condition, base, scope),
-                self.expr(expr.yes, base, scope),
-                self.expr(expr.no, base, scope),
-                self.file,
-                base + expr.condition.start,
-                base + expr.condition.end,
-            )
-        if isinstance(expr, tree.With):
-            inner = Scope(scope, None)
-            return WithCode(self.later(expr.namespace, base, scope, ""), self.expr(expr.body, base, inner))
-        if isinstance(expr, tree.Int):
-            return Constant(expr.value)
-        if isinstance(expr, tree.Float):
-            return Constant(expr.value)
-        if isinstance(expr, tree.Path):
-            return self.path(expr, base, scope)
-        if isinstance(expr, tree.HasAttr):
-            return HasAttrCode(
-                self.expr(expr.subject, base, scope),
-                [self.step(step, base, scope) for step in expr.path.steps],
-                Place(self.file, base + expr.path.start, base + expr.path.end),
-            )
-        if isinstance(expr, tree.Unary):
-            operand = self.expr(expr.operand, base, scope)
-            start, end = base + expr.start, base + expr.end
-            if expr.op == "!":
-                return NotCode(operand, self.file, start, end)
-            return NegateCode(operand, self.file, start, end)
-        if isinstance(expr, tree.Assert):
-            return AssertCode(
-                self.expr(expr.condition, base, scope),
-                self.expr(expr.body, base, scope),
-                self.file,
-                base + expr.condition.start,
-                base + expr.condition.end,
-            )
-        if isinstance(expr, tree.Uri):
-            return Constant(expr.text)
-        if isinstance(expr, tree.SearchPath):
-            return self.search_path(expr, base, scope)
-        if isinstance(expr, tree.LegacyLet):
-            body = self.set_code(self.spec(expr.bindings, base, True), scope)
-            return Select1(body, "body", self.file, base + expr.start, base + expr.start + 3)
-        if isinstance(expr, tree.Broken):
-            return self.expr(expr.parts[0], base, scope)
-        return Hole(self.file, base + expr.start, base + expr.end)
+class Pieces:
+    """Puts sets together that the text of one file defines in pieces."""
 
-    # --- names -------------------------------------------------------------------------------
-
-    def variable(self, name: str, start: int, scope: Scope | None) -> Code:
-        """A variable: lexical first, then builtins, then what a ``with`` may bring."""
-        if name == "__curPos":  # nothing can shadow it
-            return CurrentPosition(self.file, start)
-        depth = 0
-        withs: list[int] = []
-        at = scope
-        while at is not None:
-            slots = at.slots
-            if slots is None:
-                withs.append(depth)
-            else:
-                slot = slots.get(name)
-                if slot is not None:
-                    if depth == 0:
-                        return Local0(slot)
-                    if depth == 1:
-                        return Local1(slot)
-                    return Local(depth, slot)
-            depth += 1
-            at = at.parent
-        value = self.session.globals.get(name)
-        if isinstance(value, Thunk):
-            return Delayed(value)
-        if value is not None:
-            return Constant(value)
-        if withs:
-            return WithVariable(name, withs, self.file, start)
-        return Undefined(name, self.file, start)
-
-    def step(self, step: tree.Node, base: int, scope: Scope | None) -> Code:
-        """The name of one step of an attribute path, as code that evaluates to a string."""
-        if isinstance(step, tree.Name):
-            return Constant(step.name)
-        if isinstance(step, tree.Str):
-            return self.string(step, base, scope)
-        if isinstance(step, tree.Interpolation):
-            return self.expr(step.expr, base, scope)
-        return Hole(self.file, base + step.start, base + step.end)
+    def __init__(self, file: SourceFile) -> None:
+        self.file: Final = file
 
     def static_name(self, step: tree.Node, base: int) -> str | None:
         """The name of a step that needs no evaluation: an identifier, or a string without interpolation."""
         if isinstance(step, tree.Name):
             return step.name
         return strings.static_name(self.file.text, step, base)
-
-    # --- calls and selections ----------------------------------------------------------------
-
-    def call(self, expr: tree.Apply, base: int, scope: Scope | None) -> Code:
-        arguments = [expr.argument]
-        function = expr.function
-        while isinstance(function, tree.Apply):
-            arguments.append(function.argument)
-            function = function.function
-        arguments.reverse()
-        code = self.expr(function, base, scope)
-        start, end = base + expr.start, base + expr.end
-        args = [self.argument(argument, base, scope) for argument in arguments]
-        if len(args) == 1:
-            return Call1(code, args[0], self.file, start, end)
-        if len(args) == 2:
-            return Call2(code, args[0], args[1], self.file, start, end)
-        return CallMany(code, args, self.file, start, end)
-
-    def argument(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
-        """An argument: selections and calls are lowered at once, larger things when needed."""
-        while isinstance(expr, tree.Paren):
-            expr = expr.inner
-        if isinstance(expr, (tree.Select, tree.Apply)):
-            return self.expr(expr, base, scope)
-        return self._later(expr, base, scope, "")
-
-    def select(self, expr: tree.Select, base: int, scope: Scope | None) -> Code:
-        subject = self.expr(expr.subject, base, scope)
-        steps = expr.path.steps
-        default = expr.default
-        if default is None:
-            plain = True
-            for step in steps:
-                if not isinstance(step, tree.Name):
-                    plain = False
-            if plain:
-                for step in steps:
-                    assert isinstance(step, tree.Name)
-                    subject = Select1(subject, step.name, self.file, base + step.start, base + step.end)
-                return subject
-        return SelectPath(
-            subject,
-            [self.step(step, base, scope) for step in steps],
-            None if default is None else self.expr(default, base, scope),
-            self.file,
-            base + expr.path.start,
-            base + expr.path.end,
-        )
-
-    # --- strings and paths -------------------------------------------------------------------
-
-    def string(self, expr: tree.Str, base: int, scope: Scope | None) -> Code:
-        parts = strings.parts(self.file.text, expr, base)
-        if not parts:
-            return Constant("")
-        if len(parts) == 1 and parts[0].interpolation is None:
-            return Constant(parts[0].text)
-        codes: list[Code] = []
-        spots: list[int] = []
-        for part in parts:
-            interpolation = part.interpolation
-            if interpolation is None:
-                codes.append(Constant(part.text))
-                spots += (0, 0)
-            else:
-                codes.append(self.expr(interpolation.expr, base, scope))
-                spots += (base + interpolation.start, base + interpolation.end)
-        return InterpolateCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
-
-    def path(self, expr: tree.Path, base: int, scope: Scope | None) -> Code:
-        text = self.file.text
-        codes: list[Code] = []
-        spots: list[int] = []
-        first = ""
-        for index, part in enumerate(expr.parts):
-            if isinstance(part, tree.Interpolation):
-                codes.append(self.expr(part.expr, base, scope))
-                spots += (base + part.start, base + part.end)
-                continue
-            piece = text[base + part.start : base + part.end]
-            if index == 0:
-                if piece.startswith("~"):
-                    piece = self.session.home() + piece[1:]
-                elif not piece.startswith("/"):
-                    piece = self.directory + "/" + piece
-                first = piece
-            codes.append(Constant(piece))
-            spots += (0, 0)
-        if len(codes) == 1:
-            return Constant(PathValue(canonical(first)))
-        return PathCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
-
-    def search_path(self, expr: tree.SearchPath, base: int, scope: Scope | None) -> Code:
-        """``<name>``: ``__findFile __nixPath "name"`` where the text binds one of the two, else the session's path."""
-        start, end = base + expr.start, base + expr.end
-        if not bound(scope, "__findFile") and not bound(scope, "__nixPath"):
-            return SearchPathCode(self.session, expr.name, self.file, start, end)
-        find_file = self.variable("__findFile", start, scope)
-        return Call2(find_file, self.variable("__nixPath", start, scope), Constant(expr.name), self.file, start, end)
-
-    # --- operators ---------------------------------------------------------------------------
-
-    def binary(self, expr: tree.Binary, base: int, scope: Scope | None) -> Code:
-        op = expr.op
-        start, end = base + expr.start, base + expr.end
-        file = self.file
-        if op == "|>":
-            return Call1(self.expr(expr.right, base, scope), self.argument(expr.left, base, scope), file, start, end)
-        left = self.expr(expr.left, base, scope)
-        if op == "<|":
-            return Call1(left, self.argument(expr.right, base, scope), file, start, end)
-        right = self.expr(expr.right, base, scope)
-        operands = Operands(left, right, file, start, base + expr.left.end, base + expr.right.start, end)
-        if op == "//":
-            return UpdateCode(operands)
-        if op == "+":
-            return AddCode(self.session, operands)
-        if op == "++":
-            return ConcatCode(operands)
-        if op == "==":
-            return EqualCode(operands)
-        if op == "!=":
-            return UnequalCode(operands)
-        if op == "&&":
-            return AndCode(operands)
-        if op == "||":
-            return OrCode(operands)
-        if op == "->":
-            return ImpliesCode(operands)
-        if op == "<":
-            return LessCode(operands, False, False)
-        if op == ">":
-            return LessCode(operands, True, False)
-        if op == "<=":
-            return LessCode(operands, True, True)
-        if op == ">=":
-            return LessCode(operands, False, True)
-        if op == "-":
-            return ArithmeticCode("sub", operands)
-        if op == "*":
-            return ArithmeticCode("mul", operands)
-        if op == "/":
-            return ArithmeticCode("div", operands)
-        raise EvalError(f"unknown operator '{op}'", Place(file, start, end))
-
-    # --- functions ---------------------------------------------------------------------------
-
-    def lambda_scope(self, expr: tree.Lambda, scope: Scope | None) -> Scope:
-        """The scope of a lambda's body and defaults."""
-        slots: dict[str, int] = {}
-        if expr.name is not None:
-            slots[expr.name.name] = 1
-        if expr.formals is not None:
-            slot = 2
-            for formal in expr.formals.formals:
-                slots[formal.name.name] = slot
-                slot += 1
-        return Scope(scope, slots)
-
-    def function(self, expr: tree.Lambda, base: int, scope: Scope | None) -> LambdaCode:
-        inner = self.lambda_scope(expr, scope)
-        body = Lazy(self, inner, expr.body, base, "")
-        start, end = base + expr.start, base + expr.end
-        log = self.session.log_for(self.file, start)
-        formals = expr.formals
-        if formals is None:
-            name = expr.name
-            return PlainLambda(self.file, start, end, body, log, "" if name is None else name.name)
-        names: list[str] = []
-        defaults: list[Code | None] = []
-        starts: dict[str, int] = {}
-        for formal in formals.formals:
-            names.append(formal.name.name)
-            starts[formal.name.name] = base + formal.name.start
-            default = formal.default
-            defaults.append(None if default is None else self.later(default, base, inner, ""))
-        return FormalsLambda(
-            self.file,
-            start,
-            end,
-            body,
-            log,
-            "" if expr.name is None else expr.name.name,
-            names,
-            defaults,
-            formals.ellipsis,
-            LiteralPositions(self.file, starts),
-        )
-
-    # --- sets and lets -----------------------------------------------------------------------
 
     def spec(self, bindings: list[tree.Binding], base: int, recursive: bool) -> SetSpec:
         """The merged attributes of a list of bindings."""
@@ -601,6 +309,406 @@ class Lowering:
                 entry.nested = self.spec(value.bindings, entry.base, value.recursive)
         return entry.nested
 
+
+@final
+class Lowering(Pieces):
+    """Lowers the expressions of one file for one session."""
+
+    def __init__(self, session: Session, file: SourceFile, directory: str) -> None:
+        super().__init__(file)
+        self.session: Final = session
+        self.directory: Final = directory
+        #: How many expressions nest around the one that is being lowered since depth was counted last.
+        self.level: i64 = 0
+
+    # --- expressions -------------------------------------------------------------------------
+
+    def later(self, expr: tree.Expr, base: int, scope: Scope | None, name: str) -> Code:
+        """Code for an expression that may never be needed: at once where that is cheap, else lazily.
+
+        It is evaluated by a thunk or a call, which count the depth.
+        """
+        level = self.level
+        self.level = 0
+        code = self._later(expr, base, scope, name)
+        self.level = level
+        return code
+
+    def _later(self, expr: tree.Expr, base: int, scope: Scope | None, name: str) -> Code:
+        while isinstance(expr, tree.Paren):
+            expr = expr.inner
+        if isinstance(expr, tree.Lambda):
+            return self.function(expr, base, scope, name)
+        if isinstance(expr, (tree.Var, tree.Int, tree.Float, tree.Missing, tree.Uri)):
+            return self.expr(expr, base, scope)
+        if isinstance(expr, (tree.Str, tree.Path)):
+            for part in expr.parts:
+                if isinstance(part, tree.Interpolation):
+                    return Lazy(self, scope, expr, base, name)
+            return self.expr(expr, base, scope)
+        if isinstance(expr, tree.ListExpr) and not expr.items:
+            return Constant([])
+        if isinstance(expr, tree.AttrSet) and not expr.bindings:
+            return EmptySet()
+        return Lazy(self, scope, expr, base, name)
+
+    def expr(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
+        """Code for an expression."""
+        level = self.level
+        if level < NESTED_AT_MOST:
+            self.level = level + 1
+            code = self._expr(expr, base, scope)
+        else:
+            self.level = 0
+            code = self._expr(expr, base, scope)
+            if not isinstance(code, (Constant, Local0, LambdaCode, Nested)):
+                code = Nested(code)
+        self.level = level
+        return code
+
+    def _expr(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
+        if isinstance(expr, tree.Var):
+            return self.variable(expr.name, base + expr.start, scope)
+        if isinstance(expr, tree.Apply):
+            return self.call(expr, base, scope)
+        if isinstance(expr, tree.Select):
+            return self.select(expr, base, scope)
+        if isinstance(expr, tree.Str):
+            return self.string(expr, base, scope)
+        if isinstance(expr, tree.Paren):
+            return self.expr(expr.inner, base, scope)
+        if isinstance(expr, tree.AttrSet):
+            return self.attr_set(expr, base, scope)
+        if isinstance(expr, tree.ListExpr):
+            return ListCode([self.later(item, base, scope, "") for item in expr.items])
+        if isinstance(expr, tree.Lambda):
+            return self.function(expr, base, scope)
+        if isinstance(expr, tree.Let):
+            return self.let(expr.bindings, expr.body, base, scope)
+        if isinstance(expr, tree.Binary):
+            return self.binary(expr, base, scope)
+        if isinstance(expr, tree.If):
+            return IfCode(
+                self.expr(expr.condition, base, scope),
+                self.expr(expr.yes, base, scope),
+                self.expr(expr.no, base, scope),
+                self.operand(expr.condition, base),
+            )
+        if isinstance(expr, tree.With):
+            inner = Scope(scope, None, base + expr.start)
+            return WithCode(self.later(expr.namespace, base, scope, ""), self.expr(expr.body, base, inner))
+        if isinstance(expr, tree.Int):
+            return Constant(expr.value)
+        if isinstance(expr, tree.Float):
+            return Constant(expr.value)
+        if isinstance(expr, tree.Path):
+            return self.path(expr, base, scope)
+        if isinstance(expr, tree.HasAttr):
+            return HasAttrCode(
+                self.expr(expr.subject, base, scope),
+                [self.step(step, base, scope) for step in expr.path.steps],
+                Place(self.file, base + expr.path.start, base + expr.path.end),
+                self.operand(expr.subject, base).known(),
+            )
+        if isinstance(expr, tree.Unary):
+            operand = self.expr(expr.operand, base, scope)
+            if expr.op == "!":
+                return NotCode(operand, self.operand(expr.operand, base))
+            return NegateCode(operand, self.file, base + expr.start, base + expr.end)
+        if isinstance(expr, tree.Assert):
+            return AssertCode(
+                self.expr(expr.condition, base, scope),
+                self.expr(expr.body, base, scope),
+                self.operand(expr.condition, base),
+                ShownTree(self, expr.condition, base),
+                self.file,
+                base + expr.start,
+                base + expr.end,
+            )
+        if isinstance(expr, tree.Uri):
+            return Constant(expr.text)
+        if isinstance(expr, tree.SearchPath):
+            return self.search_path(expr, base, scope)
+        if isinstance(expr, tree.LegacyLet):
+            body = self.set_code(self.spec(expr.bindings, base, True), scope)
+            start = base + expr.start
+            return Select1(body, "body", self.file, start, start, start + 3, start, start + 3, "body", "")
+        if isinstance(expr, tree.Broken):
+            return self.expr(expr.parts[0], base, scope)
+        return Hole(self.file, base + expr.start, base + expr.end)
+
+    # --- names -------------------------------------------------------------------------------
+
+    def variable(self, name: str, start: int, scope: Scope | None) -> Code:
+        """A variable: lexical first, then builtins, then what a ``with`` may bring."""
+        if name == "__curPos":  # nothing can shadow it
+            return CurrentPosition(self.file, start)
+        depth = 0
+        withs: list[int] = []
+        with_starts: list[int] = []
+        at = scope
+        while at is not None:
+            slots = at.slots
+            if slots is None:
+                withs.append(depth)
+                with_starts.append(at.start)
+            else:
+                slot = slots.get(name)
+                if slot is not None:
+                    if depth == 0:
+                        return Local0(slot)
+                    if depth == 1:
+                        return Local1(slot)
+                    return Local(depth, slot)
+            depth += 1
+            at = at.parent
+        value = self.session.globals.get(name)
+        if isinstance(value, Thunk):
+            return Delayed(value)
+        if value is not None:
+            return Constant(value)
+        if withs:
+            return WithVariable(name, withs, with_starts, self.file, start)
+        return Undefined(name, self.file, start)
+
+    def step(self, step: tree.Node, base: int, scope: Scope | None) -> Code:
+        """The name of one step of an attribute path, as code that evaluates to a string."""
+        if isinstance(step, tree.Name):
+            return Constant(step.name)
+        if isinstance(step, tree.Str):
+            return self.string(step, base, scope)
+        if isinstance(step, tree.Interpolation):
+            return self.expr(step.expr, base, scope)
+        return Hole(self.file, base + step.start, base + step.end)
+
+    # --- calls and selections ----------------------------------------------------------------
+
+    def call(self, expr: tree.Apply, base: int, scope: Scope | None) -> Code:
+        arguments = [expr.argument]
+        function = expr.function
+        while isinstance(function, tree.Apply):
+            arguments.append(function.argument)
+            function = function.function
+        arguments.reverse()
+        code = self.expr(function, base, scope)
+        start, end = origin(expr, base), base + expr.end
+        args = [self.argument(argument, base, scope) for argument in arguments]
+        if len(args) == 1:
+            return Call1(code, args[0], self.file, start, end)
+        if len(args) == 2:
+            return Call2(code, args[0], args[1], self.file, start, end)
+        return CallMany(code, args, self.file, start, end)
+
+    def argument(self, expr: tree.Expr, base: int, scope: Scope | None) -> Code:
+        """An argument: selections and calls are lowered at once, larger things when needed."""
+        while isinstance(expr, tree.Paren):
+            expr = expr.inner
+        if isinstance(expr, (tree.Select, tree.Apply)):
+            return self.expr(expr, base, scope)
+        return self._later(expr, base, scope, "")
+
+    def select(self, expr: tree.Select, base: int, scope: Scope | None) -> Code:
+        subject = self.expr(expr.subject, base, scope)
+        steps = expr.path.steps
+        default = expr.default
+        whole = base + expr.start
+        at = self.operand(expr.subject, base)
+        if default is None:
+            plain = True
+            for step in steps:
+                if not isinstance(step, tree.Name):
+                    plain = False
+            if plain:
+                names = [step.name for step in steps if isinstance(step, tree.Name)]
+                path = ".".join(names) if len(names) > 1 else names[0]
+                before = ""
+                for step in steps:
+                    assert isinstance(step, tree.Name)
+                    start, end = base + step.start, base + step.end
+                    subject = Select1(subject, step.name, self.file, whole, at.origin, at.end, start, end, path, before)
+                    before += step.name + "."
+                return subject
+        spots: list[int] = []
+        for step in steps:
+            inner = step.expr if isinstance(step, tree.Interpolation) else step
+            spots += (base + inner.start, base + inner.end)
+        return SelectPath(
+            subject,
+            [self.step(step, base, scope) for step in steps],
+            spots,
+            None if default is None else self.expr(default, base, scope),
+            self.file,
+            whole,
+            at.origin,
+            at.end,
+        )
+
+    def operand(self, expr: tree.Expr, base: int) -> Operand:
+        """Where an expression stands, for what is noted of errors."""
+        inner = expr
+        while isinstance(inner, tree.Paren):
+            inner = inner.inner
+        return Operand(self.file, base + expr.start, base + inner.end, origin(expr, base))
+
+    # --- strings and paths -------------------------------------------------------------------
+
+    def string(self, expr: tree.Str, base: int, scope: Scope | None) -> Code:
+        parts = strings.parts(self.file.text, expr, base)
+        if not parts:
+            return Constant("")
+        if len(parts) == 1 and parts[0].interpolation is None:
+            return Constant(parts[0].text)
+        codes: list[Code] = []
+        spots: list[Operand | None] = []
+        for part in parts:
+            interpolation = part.interpolation
+            if interpolation is None:
+                codes.append(Constant(part.text))
+                spots.append(None)
+            else:
+                codes.append(self.expr(interpolation.expr, base, scope))
+                spots.append(self.spot(interpolation, base))
+        return InterpolateCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
+
+    def spot(self, part: tree.Interpolation, base: int) -> Operand:
+        """Where an interpolation stands, and the expression in it."""
+        return Operand(self.file, base + part.start, base + part.end, origin(part.expr, base))
+
+    def path(self, expr: tree.Path, base: int, scope: Scope | None) -> Code:
+        text = self.file.text
+        codes: list[Code] = []
+        spots: list[Operand | None] = []
+        first = ""
+        for index, part in enumerate(expr.parts):
+            if isinstance(part, tree.Interpolation):
+                codes.append(self.expr(part.expr, base, scope))
+                spots.append(self.spot(part, base))
+                continue
+            piece = text[base + part.start : base + part.end]
+            if index == 0:
+                if piece.startswith("~"):
+                    piece = self.session.home() + piece[1:]
+                elif not piece.startswith("/"):
+                    piece = self.directory + "/" + piece
+                first = piece
+            codes.append(Constant(piece))
+            spots.append(None)
+        if len(codes) == 1:
+            return Constant(PathValue(canonical(first)))
+        return PathCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
+
+    def search_path(self, expr: tree.SearchPath, base: int, scope: Scope | None) -> Code:
+        """``<name>``: ``__findFile __nixPath "name"`` where the text binds one of the two, else the session's path."""
+        start, end = base + expr.start, base + expr.end
+        if not bound(scope, "__findFile") and not bound(scope, "__nixPath"):
+            return SearchPathCode(self.session, expr.name, self.file, start, end)
+        find_file = self.variable("__findFile", start, scope)
+        return Call2(find_file, self.variable("__nixPath", start, scope), Constant(expr.name), self.file, start, end)
+
+    # --- operators ---------------------------------------------------------------------------
+
+    def binary(self, expr: tree.Binary, base: int, scope: Scope | None) -> Code:
+        op = expr.op
+        start, end = base + expr.start, base + expr.end
+        file = self.file
+        at = base + expr.op_start
+        if op == "|>":
+            return Call1(self.expr(expr.right, base, scope), self.argument(expr.left, base, scope), file, at, end)
+        left = self.expr(expr.left, base, scope)
+        if op == "<|":
+            return Call1(left, self.argument(expr.right, base, scope), file, at, end)
+        right = self.expr(expr.right, base, scope)
+        operands = Operands(left, right, self.operand(expr.left, base), self.operand(expr.right, base), op, at)
+        if op == "//":
+            return UpdateCode(operands)
+        if op == "+":
+            return AddCode(self.session, operands)
+        if op == "++":
+            return ConcatCode(operands)
+        if op == "==":
+            return EqualCode(operands)
+        if op == "!=":
+            return UnequalCode(operands)
+        if op == "&&":
+            return AndCode(operands)
+        if op == "||":
+            return OrCode(operands)
+        if op == "->":
+            return ImpliesCode(operands)
+        if op == "<":
+            return LessCode(operands, False, False)
+        if op == ">":
+            return LessCode(operands, True, False)
+        if op == "<=":
+            return LessCode(operands, True, True)
+        if op == ">=":
+            return LessCode(operands, False, True)
+        if op == "-":
+            return ArithmeticCode("sub", operands)
+        if op == "*":
+            return ArithmeticCode("mul", operands)
+        if op == "/":
+            return ArithmeticCode("div", operands)
+        raise EvalError(f"unknown operator '{op}'", Place(file, start, end))
+
+    # --- functions ---------------------------------------------------------------------------
+
+    def lambda_scope(self, expr: tree.Lambda, scope: Scope | None) -> Scope:
+        """The scope of a lambda's body and defaults."""
+        slots: dict[str, int] = {}
+        if expr.name is not None:
+            slots[expr.name.name] = 1
+        if expr.formals is not None:
+            slot = 2
+            for formal in expr.formals.formals:
+                slots[formal.name.name] = slot
+                slot += 1
+        return Scope(scope, slots)
+
+    def function(self, expr: tree.Lambda, base: int, scope: Scope | None, name: str = "") -> LambdaCode:
+        """The code of a lambda; ``name`` is what it is bound to, and the functions that it answers as well."""
+        inner = self.lambda_scope(expr, scope)
+        body = Lazy(self, inner, expr.body, base, name)
+        start, end = base + expr.start, base + expr.end
+        log = self.session.log_for(self.file, start)
+        formals = expr.formals
+        if formals is None:
+            argument = expr.name
+            plain = PlainLambda(self.file, start, end, body, log, "" if argument is None else argument.name)
+            plain.name = name
+            return plain
+        names: list[str] = []
+        defaults: list[Code | None] = []
+        starts: dict[str, int] = {}
+        for formal in formals.formals:
+            names.append(formal.name.name)
+            starts[formal.name.name] = base + formal.name.start
+            default = formal.default
+            defaults.append(None if default is None else self._default(default, base, inner))
+        function = FormalsLambda(
+            self.file,
+            start,
+            end,
+            body,
+            log,
+            "" if expr.name is None else expr.name.name,
+            names,
+            defaults,
+            formals.ellipsis,
+            LiteralPositions(self.file, starts),
+        )
+        function.name = name
+        return function
+
+    def _default(self, default: tree.Expr, base: int, scope: Scope) -> Code:
+        """The code of a formal's default; another formal may be all of it, which has to know its place in a cycle."""
+        code = self.later(default, base, scope, "")
+        if isinstance(code, Local0):
+            return Alias(code.slot, self.file, base + default.start, base + default.end)
+        return code
+
+    # --- sets and lets -----------------------------------------------------------------------
+
     def attr_set(self, expr: tree.AttrSet, base: int, scope: Scope | None) -> Code:
         if not expr.bindings:
             return EmptySet()
@@ -642,8 +750,9 @@ class Lowering:
         clauses: list[InheritClause] = []
         for clause in spec.clauses:
             takers: list[Code] = []
+            source_start, source_end = clause.base + clause.source.start, clause.base + clause.source.end
             for name, start in clause.names.items():
-                takers.append(InheritSource(name, self.file, start))
+                takers.append(InheritSource(name, self.file, start, source_start, source_end))
                 starts[name] = start
             source = self.later(clause.source, clause.base, scope, "")
             clauses.append(InheritClause(source, list(clause.names), takers))

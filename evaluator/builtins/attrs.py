@@ -6,11 +6,10 @@ from typing import Final
 
 from evaluator.builtins.lists import CallOnBoth
 from evaluator.builtins.table import Builtin
-from evaluator.code.attrsets import missing_attribute
 from evaluator.code.functions import FormalsLambda
 from evaluator.runtime.bulk import PIECE, own_dict, own_list, sorted_alike
-from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string_no_context
-from evaluator.runtime.errors import TypeFault
+from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string_no_context, attribute_of
+from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
 from evaluator.runtime.source import ListedPositions, MergedPositions, OwnPositions, Place, Positions
 from evaluator.runtime.values import (
     EMPTY_ATTRS,
@@ -41,12 +40,13 @@ def _bytes(text: str) -> bytes:
 
 
 def attr_names(session: Session, value: object) -> object:
-    names: list[object] = list(sorted_names(as_attrs(value)))
+    attrs = as_attrs(value, "while evaluating the argument passed to builtins.attrNames")
+    names: list[object] = list(sorted_names(attrs))
     return own_list(names)
 
 
 def attr_values(session: Session, value: object) -> object:
-    attrs = as_attrs(value)
+    attrs = as_attrs(value, "while evaluating the argument passed to builtins.attrValues")
     items = attrs.items
     values: list[object] = []
     for name in sorted_names(attrs):
@@ -56,17 +56,14 @@ def attr_values(session: Session, value: object) -> object:
 
 
 def get_attr(session: Session, name: object, value: object) -> object:
-    text = as_string_no_context(name)
-    attrs = as_attrs(value)
-    found = attrs.get(text)
-    if found is None:
-        raise missing_attribute(text, attrs, None)
-    return found
+    text = as_string_no_context(name, "while evaluating the first argument passed to builtins.getAttr")
+    attrs = as_attrs(value, "while evaluating the second argument passed to builtins.getAttr")
+    return attribute_of(attrs, text, "in the attribute set under consideration")
 
 
 def has_attr(session: Session, name: object, value: object) -> object:
-    text = as_string_no_context(name)
-    return as_attrs(value).find(text) is not None
+    text = as_string_no_context(name, "while evaluating the first argument passed to builtins.hasAttr")
+    return as_attrs(value, "while evaluating the second argument passed to builtins.hasAttr").find(text) is not None
 
 
 def is_attrs(session: Session, value: object) -> object:
@@ -79,11 +76,13 @@ def masked(positions: Positions | None, items: dict[str, object]) -> Positions |
 
 
 def remove_attrs(session: Session, value: object, names: object) -> object:
-    attrs = as_attrs(value)
+    attrs = as_attrs(value, "while evaluating the first argument passed to builtins.removeAttrs")
     items = attrs.items
     result: dict[str, object] | None = None
-    for item in as_list(names):
-        name = as_string_no_context(item)
+    for item in as_list(names, "while evaluating the second argument passed to builtins.removeAttrs"):
+        name = as_string_no_context(
+            item, "while evaluating the values of the second argument passed to builtins.removeAttrs"
+        )
         if name in items:
             if result is None:
                 result = own_dict(items.copy())
@@ -93,21 +92,36 @@ def remove_attrs(session: Session, value: object, names: object) -> object:
     return Attrs(result, masked(attrs.positions, result))
 
 
+def _missing_in_pair(name: str) -> EvalError:
+    fault = MissingAttribute(f"attribute '{name}' missing")
+    fault.note("in a {name=...; value=...;} pair", None)
+    return fault
+
+
 def list_to_attrs(session: Session, value: object) -> object:
     items: dict[str, object] = {}
     owners: dict[str, Positions] = {}
-    for element in as_list(value):
+    for element in as_list(value, "while evaluating the argument passed to builtins.listToAttrs"):
         spend(1)
-        pair = as_attrs(element)
-        key = pair.get("name")
+        pair = as_attrs(element, "while evaluating an element of the list passed to builtins.listToAttrs")
+        key = pair.find("name")
         if key is None:
-            raise missing_attribute("name", pair, None)
-        name = as_string_no_context(key)
+            raise _missing_in_pair("name")
+        try:
+            name = as_string_no_context(pair.get("name"))
+        except EvalError as error:
+            place = pair.place_of("name")
+            if not error.frames:
+                error.pin(place)
+            error.note(
+                "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs", place
+            )
+            raise
         if name in items:
             continue
         found = pair.find("value")
         if found is None:
-            raise missing_attribute("value", pair, None)
+            raise _missing_in_pair("value")
         items[name] = found
         positions = pair.positions
         if positions is not None:
@@ -116,8 +130,8 @@ def list_to_attrs(session: Session, value: object) -> object:
 
 
 def intersect_attrs(session: Session, left: object, right: object) -> object:
-    ours = as_attrs(left)
-    theirs = as_attrs(right)
+    ours = as_attrs(left, "while evaluating the first argument passed to builtins.intersectAttrs")
+    theirs = as_attrs(right, "while evaluating the second argument passed to builtins.intersectAttrs")
     result: dict[str, object] = {}
     if ours.at_most() < theirs.at_most():
         for name in ours.items:
@@ -134,7 +148,7 @@ def intersect_attrs(session: Session, left: object, right: object) -> object:
 
 
 def map_attrs(session: Session, function: object, value: object) -> object:
-    attrs = as_attrs(value)
+    attrs = as_attrs(value, "while evaluating the second argument passed to builtins.mapAttrs")
     code = CallOnBoth(function)
     result = own_dict(attrs.copied())
     for name, found in result.items():
@@ -144,22 +158,26 @@ def map_attrs(session: Session, function: object, value: object) -> object:
 
 
 def cat_attrs(session: Session, name: object, value: object) -> object:
-    text = as_string_no_context(name)
+    text = as_string_no_context(name, "while evaluating the first argument passed to builtins.catAttrs")
     result: list[object] = []
-    for element in as_list(value):
+    for element in as_list(value, "while evaluating the second argument passed to builtins.catAttrs"):
         spend(1)
-        found = as_attrs(element).find(text)
+        found = as_attrs(
+            element, "while evaluating an element in the list passed as second argument to builtins.catAttrs"
+        ).find(text)
         if found is not None:
             result.append(found)
     return own_list(result)
 
 
 def zip_attrs_with(session: Session, function: object, value: object) -> object:
-    callee = as_function(function)
+    callee = as_function(function, "while evaluating the first argument passed to builtins.zipAttrsWith")
     groups: dict[str, list[object]] = {}
     owners: dict[str, Positions] = {}
-    for element in as_list(value):
-        attrs = as_attrs(element)
+    for element in as_list(value, "while evaluating the second argument passed to builtins.zipAttrsWith"):
+        attrs = as_attrs(
+            element, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
+        )
         positions = attrs.positions
         for name, found in attrs.items.items():
             spend(1)
@@ -203,8 +221,10 @@ def position_of(place: Place | None) -> object:
 
 
 def unsafe_get_attr_pos(session: Session, name: object, value: object) -> object:
-    place = as_attrs(value).place_of(as_string_no_context(name))
-    return position_of(place)
+    text = as_string_no_context(name, "while evaluating the first argument passed to builtins.unsafeGetAttrPos")
+    return position_of(
+        as_attrs(value, "while evaluating the second argument passed to builtins.unsafeGetAttrPos").place_of(text)
+    )
 
 
 def is_function(session: Session, value: object) -> object:

@@ -27,14 +27,13 @@ from store.store_path import is_derivation, is_store_path
 
 
 def has_context(session: Session, value: object) -> object:
-    value = force(value)
-    as_string(value)
-    return isinstance(value, ContextString)
+    as_string(value, "while evaluating the argument passed to builtins.hasContext")
+    return isinstance(force(value), ContextString)
 
 
 def get_context(session: Session, value: object) -> object:
+    as_string(value, "while evaluating the argument passed to builtins.getContext")
     value = force(value)
-    as_string(value)
     plain: set[str] = set()
     deep: set[str] = set()
     outputs: dict[str, list[str]] = {}
@@ -63,16 +62,17 @@ def get_context(session: Session, value: object) -> object:
 
 
 def append_context(session: Session, value: object, more: object) -> object:
+    text = as_string(value, "while evaluating the first argument passed to builtins.appendContext")
     value = force(value)
-    text = as_string(value)
     context = set(context_of(value))
-    attrs = as_attrs(more)
+    attrs = as_attrs(more, "while evaluating the second argument passed to builtins.appendContext")
     for path in sorted_names(attrs):
         try:
             _append(context, path, attrs.get(path))
         except EvalError as error:
-            if error.place is None:
-                error.place = attrs.place_of(path)
+            place = attrs.place_of(path)
+            if place is not None:
+                error.locate(place)
             raise
     return make_string(text, frozenset(context))
 
@@ -81,30 +81,34 @@ def _append(context: set[str], path: str, described: object) -> None:
     """Adds what an attribute of ``appendContext``'s argument says of ``path``."""
     if not is_store_path(path):
         raise EvalError(f"context key '{path}' is not a store path")
-    entry = as_attrs(described)
+    entry = as_attrs(described, "while evaluating the value of a string context")
     plain = entry.get("path")
-    if plain is not None and as_bool(plain):
+    if plain is not None and as_bool(plain, "while evaluating the `path` attribute of a string context"):
         context.add(path)
     deep = entry.get("allOutputs")
-    if deep is not None and as_bool(deep):
+    if deep is not None and as_bool(deep, "while evaluating the `allOutputs` attribute of a string context"):
         if not is_derivation(path):
             raise EvalError(f"tried to add all-outputs context of {path}, which is not a derivation, to a string")
         context.add("=" + path)
     outputs = entry.get("outputs")
     if outputs is not None:
-        names = as_list(outputs)
+        names = as_list(outputs, "while evaluating the `outputs` attribute of a string context")
         if names and not is_derivation(path):
             raise EvalError(f"tried to add derivation output context of {path}, which is not a derivation, to a string")
         for name in names:
-            context.add(f"!{as_string_no_context(name)}!{path}")
+            output = as_string_no_context(name, "while evaluating an output name within a string context")
+            context.add(f"!{output}!{path}")
 
 
 def discard_context(session: Session, value: object) -> object:
-    return as_string(coerce(session, value, True, False))
+    doing = "while evaluating the argument passed to builtins.unsafeDiscardStringContext"
+    return as_string(coerce(session, value, True, False, doing))
 
 
 def discard_output_dependency(session: Session, value: object) -> object:
-    found = coerce(session, value, True, False)
+    found = coerce(
+        session, value, True, False, "while evaluating the argument passed to builtins.unsafeDiscardOutputDependency"
+    )
     if not isinstance(found, ContextString):
         return found
     context = found.context
@@ -115,7 +119,9 @@ def discard_output_dependency(session: Session, value: object) -> object:
 
 
 def add_output_dependencies(session: Session, value: object) -> object:
-    found = coerce(session, value, True, False)
+    found = coerce(
+        session, value, True, False, "while evaluating the argument passed to builtins.addDrvOutputDependencies"
+    )
     text = as_string(found)
     context = context_of(found)
     if len(context) != 1:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import sys
-from typing import Final
+from typing import Final, final
 
 from evaluator.builtins.table import Builtin
-from evaluator.code.operators import arithmetic, checked
+from evaluator.code.operators import arithmetic
+from evaluator.runtime.brief import expected, whole
 from evaluator.runtime.bulk import sorted_alike
 from evaluator.runtime.coerce import (
     as_attrs,
@@ -16,24 +17,30 @@ from evaluator.runtime.coerce import (
     as_list,
     as_string,
     as_string_no_context,
+    attribute_of,
     canonical,
     coerce,
     coerce_to_path,
 )
 from evaluator.runtime.compare import less
-from evaluator.runtime.errors import AbortError, EvalError, ThrownError, TypeFault
-from evaluator.runtime.printer import show
-from evaluator.runtime.show import type_name, type_of
+from evaluator.runtime.errors import ALWAYS, AbortError, EvalError, ThrownError
+from evaluator.runtime.printer import number
+from evaluator.runtime.show import type_of
 from evaluator.runtime.values import NULL, Attrs, ContextString, PathValue, force, spend
 from evaluator.session import Session
 
 
 def throw(session: Session, message: object) -> object:
-    raise ThrownError(as_string(coerce(session, message, True, False)))
+    text = as_string(
+        coerce(session, message, True, False, "while evaluating the error message passed to builtin.throw")
+    )
+    raise ThrownError(text)
 
 
 def abort(session: Session, message: object) -> object:
-    text = as_string(coerce(session, message, True, False))
+    text = as_string(
+        coerce(session, message, True, False, "while evaluating the error message passed to builtins.abort")
+    )
     raise AbortError(f"evaluation aborted with the following error message: '{text}'")
 
 
@@ -52,38 +59,69 @@ def seq(session: Session, first: object, second: object) -> object:
     return second
 
 
+@final
+class _Walk:
+    """A set or list whose contents are being forced, one after another."""
+
+    def __init__(self, attrs: Attrs | None, items: list[object]) -> None:
+        self.attrs: Final = attrs
+        self.names: Final[list[str]] = [] if attrs is None else sorted_alike(list(attrs.items))
+        self.items: Final = items
+        self.size: Final = len(items) if attrs is None else len(self.names)
+        self.at = -1
+
+    def step(self) -> object:
+        """The next value in it, forced."""
+        attrs = self.attrs
+        return force(self.items[self.at]) if attrs is None else attrs.get(self.names[self.at])
+
+    def note(self, error: EvalError) -> None:
+        attrs = self.attrs
+        if attrs is None:
+            error.note(f"while evaluating list element at index {self.at}", None)
+        else:
+            name = self.names[self.at]
+            error.note(f"while evaluating the attribute '{name}'", attrs.place_of(name))
+
+
+def _walk(value: object, seen: set[int]) -> _Walk | None:
+    """What is to be done for a forced value that was not seen yet and has others in it."""
+    if isinstance(value, Attrs):
+        if id(value) not in seen:
+            seen.add(id(value))
+            return _Walk(value, [])
+    elif isinstance(value, list) and id(value) not in seen:
+        seen.add(id(value))
+        return _Walk(None, value)
+    return None
+
+
 def deep_force(value: object) -> object:
     """Forces a value and everything in it; cycles are entered once."""
     seen: set[int] = set()
-    work: list[object] = [force(value)]
+    kept: list[object] = []  # so that no identity comes twice
+    value = force(value)
+    first = _walk(value, seen)
+    work: list[_Walk] = [] if first is None else [first]
     while work:
         spend(1)
-        at = work.pop()
-        if isinstance(at, Attrs):
-            if id(at) in seen:
-                continue
-            seen.add(id(at))
-            names = sorted_alike(list(at.items))
-            names.reverse()
-            for name in names:
-                spend(1)
-                try:
-                    found = at.get(name)
-                except EvalError as error:
-                    error.note(f"while evaluating the attribute '{name}'", at.place_of(name))
-                    raise
-                if isinstance(found, Attrs) or isinstance(found, list):
-                    work.append(found)
-        elif isinstance(at, list):
-            if id(at) in seen:
-                continue
-            seen.add(id(at))
-            for item in at:
-                spend(1)
-                found = force(item)
-                if isinstance(found, Attrs) or isinstance(found, list):
-                    work.append(found)
-    return force(value)
+        walk = work[-1]
+        walk.at += 1
+        if walk.at >= walk.size:
+            work.pop()
+            continue
+        try:
+            found = walk.step()
+        except EvalError as error:
+            while work:
+                work.pop().note(error)
+            raise
+        if isinstance(found, (Attrs, list)):
+            inner = _walk(found, seen)
+            if inner is not None:
+                kept.append(found)
+                work.append(inner)
+    return value
 
 
 def deep_seq(session: Session, first: object, second: object) -> object:
@@ -106,7 +144,7 @@ def trace(session: Session, message: object, value: object) -> object:
     shown = force(message)
     if isinstance(shown, ContextString):
         shown = shown.text
-    say(session, "trace: " + (shown if isinstance(shown, str) else show(shown)))
+    say(session, "trace: " + (shown if isinstance(shown, str) else whole(shown)))
     return value
 
 
@@ -114,8 +152,11 @@ def trace_verbose(session: Session, message: object, value: object) -> object:
     return value
 
 
+_WARNING: Final = "while evaluating the first argument; the message passed to builtins.warn"
+
+
 def warn(session: Session, message: object, value: object) -> object:
-    say(session, "evaluation warning: " + as_string(message))
+    say(session, "evaluation warning: " + as_string(message, _WARNING))
     return value
 
 
@@ -123,7 +164,10 @@ def add_error_context(session: Session, message: object, value: object) -> objec
     try:
         return force(value)
     except EvalError as error:
-        error.note(as_string(coerce(session, message, False, False)), None)
+        text = coerce(
+            session, message, False, False, "while evaluating the error message passed to builtins.addErrorContext"
+        )
+        error.note(as_string(text), None, ALWAYS)
         raise
 
 
@@ -132,19 +176,19 @@ def import_value(session: Session, value: object) -> object:
 
 
 def scoped_import(session: Session, names: object, value: object) -> object:
-    return session.import_scoped(as_attrs(names), coerce_to_path(session, value))
+    scope = as_attrs(names, "while evaluating the first argument passed to builtins.scopedImport")
+    return session.import_scoped(scope, coerce_to_path(session, value))
 
 
 def find_file(session: Session, entries: object, name: object) -> object:
-    wanted = as_string_no_context(name)
-    for entry in as_list(entries):
-        pair = as_attrs(entry)
+    wanted = as_string_no_context(name, "while evaluating the second argument passed to builtins.findFile")
+    for entry in as_list(entries, "while evaluating the first argument passed to builtins.findFile"):
+        pair = as_attrs(entry, "while evaluating an element of the list passed to builtins.findFile")
         found = pair.get("prefix")
-        prefix = "" if found is None else as_string(found)
-        root = pair.get("path")
-        if root is None:
-            raise EvalError("attribute 'path' missing")
-        base = as_string(coerce(session, root, False, False))
+        inside = "attribute of an element of the list passed to builtins.findFile"
+        prefix = "" if found is None else as_string(found, f"while evaluating the `prefix` {inside}")
+        root = attribute_of(pair, "path", "in an element of the __nixPath")
+        base = as_string(coerce(session, root, False, False, f"while evaluating the `path` {inside}"))
         if not prefix:
             candidate = f"{base}/{wanted}"
         elif wanted == prefix:
@@ -159,7 +203,8 @@ def find_file(session: Session, entries: object, name: object) -> object:
 
 
 def get_env(session: Session, name: object) -> object:
-    value = session.files.environment(as_string_no_context(name))
+    text = as_string_no_context(name, "while evaluating the first argument passed to builtins.getEnv")
+    value = session.files.environment(text)
     return "" if value is None else value
 
 
@@ -194,19 +239,19 @@ def is_path(session: Session, value: object) -> object:
 
 
 def add(session: Session, left: object, right: object) -> object:
-    return arithmetic("add", force(left), force(right), None)
+    return arithmetic("add", force(left), force(right))
 
 
 def sub(session: Session, left: object, right: object) -> object:
-    return arithmetic("sub", force(left), force(right), None)
+    return arithmetic("sub", force(left), force(right))
 
 
 def mul(session: Session, left: object, right: object) -> object:
-    return arithmetic("mul", force(left), force(right), None)
+    return arithmetic("mul", force(left), force(right))
 
 
 def div(session: Session, left: object, right: object) -> object:
-    return arithmetic("div", force(left), force(right), None)
+    return arithmetic("div", force(left), force(right))
 
 
 def less_than(session: Session, left: object, right: object) -> object:
@@ -217,37 +262,45 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
+def _operand(value: object, which: str, name: str) -> int:
+    return as_int(value, f"while evaluating the {which} argument passed to builtins.{name}")
+
+
 def bit_and(session: Session, left: object, right: object) -> object:
-    return _signed((as_int(left) & as_int(right)) & ((1 << 64) - 1))
+    return _signed((_operand(left, "first", "bitAnd") & _operand(right, "second", "bitAnd")) & ((1 << 64) - 1))
 
 
 def bit_or(session: Session, left: object, right: object) -> object:
-    return _signed((as_int(left) | as_int(right)) & ((1 << 64) - 1))
+    return _signed((_operand(left, "first", "bitOr") | _operand(right, "second", "bitOr")) & ((1 << 64) - 1))
 
 
 def bit_xor(session: Session, left: object, right: object) -> object:
-    return _signed((as_int(left) ^ as_int(right)) & ((1 << 64) - 1))
+    return _signed((_operand(left, "first", "bitXor") ^ _operand(right, "second", "bitXor")) & ((1 << 64) - 1))
 
 
-def _number(value: object) -> float:
-    value = force(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeFault(f"value is {type_name(value)} while a float was expected")
-    return float(value)
+def _rounded(value: object, name: str) -> int:
+    """A number rounded by ``name``."""
+    try:
+        value = force(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if not isinstance(value, float):
+            raise expected("a float", value)
+    except EvalError as error:
+        error.note(f"while evaluating the first argument passed to builtins.{name}", None)
+        raise
+    found = float(math.ceil(value) if name == "ceil" else math.floor(value)) if math.isfinite(value) else value
+    if not -(2.0**63) <= found < 2.0**63:
+        raise EvalError(f"NixFloat argument {number(value)} is not in the range of NixInt")
+    return int(found)
 
 
 def ceil(session: Session, value: object) -> object:
-    value = force(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return checked(math.ceil(_number(value)), None, "add", 0, 0)
+    return _rounded(value, "ceil")
 
 
 def floor(session: Session, value: object) -> object:
-    value = force(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return checked(math.floor(_number(value)), None, "add", 0, 0)
+    return _rounded(value, "floor")
 
 
 TABLE: Final[list[Builtin]] = [

@@ -12,18 +12,19 @@ from typing import Final, final
 from evaluator.builtins import json
 from evaluator.builtins.control import say
 from evaluator.builtins.table import Builtin
-from evaluator.code.attrsets import missing_attribute
 from evaluator.runtime.coerce import (
     NO_CONTEXT,
     as_attrs,
     as_bool,
     as_list,
     as_string_no_context,
+    attribute_of,
     coerce_into,
     format_float,
     rejoin,
 )
-from evaluator.runtime.errors import EvalError
+from evaluator.runtime.errors import ALWAYS, EvalError
+from evaluator.runtime.source import Place
 from evaluator.runtime.values import NULL, Attrs, ContextString, force
 from evaluator.session import Session
 from store import hashes
@@ -78,36 +79,48 @@ class _Recipe:
 
 
 def derivation_strict(session: Session, value: object) -> object:
-    attrs = as_attrs(value)
-    name_value = attrs.get("name")
-    if name_value is None:
-        raise missing_attribute("name", attrs, None)
+    attrs = as_attrs(value, "while evaluating the argument passed to builtins.derivationStrict")
+    place = attrs.place_of("name")
+    if not attrs.has("name"):
+        attribute_of(attrs, "name", "in the attrset passed as argument to builtins.derivationStrict")
     try:
-        name = as_string_no_context(name_value)
+        name = as_string_no_context(
+            attrs.find("name"), "while evaluating the `name` attribute passed to builtins.derivationStrict"
+        )
     except EvalError as error:
-        error.note("while evaluating the `name` attribute passed to builtins.derivationStrict", attrs.place_of("name"))
+        error.note("while evaluating the derivation attribute 'name'", place)
         raise
     try:
         return _instantiated(session, _read(session, attrs, name))
     except EvalError as error:
-        if error.place is None:
-            error.place = attrs.place_of("name")
-        error.note(f"while evaluating derivation '{name}'", attrs.place_of("name"))
-        raise
+        raise _evaluating(error, name, place) from None
     except ValueError as error:
         # BadStorePath, HashError, DerivationError: their messages are those of Nix.
-        fault = EvalError(str(error), attrs.place_of("name"))
-        fault.note(f"while evaluating derivation '{name}'", attrs.place_of("name"))
-        raise fault from None
+        raise _evaluating(EvalError(str(error)), name, place) from None
+
+
+def _evaluating(error: EvalError, name: str, place: Place | None) -> EvalError:
+    """Notes which derivation an error belongs to: in a long chain of dependencies that says most."""
+    if place is not None:
+        error.locate(place)
+    at = "«none»" if place is None else str(place)
+    error.note(f"while evaluating derivation '{name}'\n  whose name attribute is located at {at}", None, ALWAYS)
+    return error
 
 
 def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
     """Evaluates all attributes of a derivation."""
     recipe = _Recipe(name, attrs)
     items = attrs.items
-    if "__structuredAttrs" in items and as_bool(attrs.get("__structuredAttrs")):
+    if "__structuredAttrs" in items and as_bool(
+        attrs.find("__structuredAttrs"),
+        "while evaluating the `__structuredAttrs` attribute passed to builtins.derivationStrict",
+    ):
         recipe.structured = {}
-    ignore_nulls = "__ignoreNulls" in items and as_bool(attrs.get("__ignoreNulls"))
+    ignore_nulls = "__ignoreNulls" in items and as_bool(
+        attrs.find("__ignoreNulls"),
+        "while evaluating the `__ignoreNulls` attribute passed to builtins.derivationStrict",
+    )
     for key in sorted(items):
         if key == "__ignoreNulls":
             continue
@@ -117,8 +130,6 @@ def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
                 continue
             _read_attribute(session, recipe, key, found)
         except EvalError as error:
-            if error.place is None:
-                error.place = attrs.place_of(key)
             error.note(f"while evaluating attribute '{key}' of derivation '{name}'", attrs.place_of(key))
             raise
     structured = recipe.structured
@@ -136,7 +147,12 @@ def _bytes(text: str) -> bytes:
 def _read_attribute(session: Session, recipe: _Recipe, key: str, value: object) -> None:
     if key == "args":
         for argument in as_list(value):
-            recipe.args.append(_text(session, recipe, force(argument)))
+            argument = force(argument)
+            try:
+                recipe.args.append(_text(session, recipe, argument))
+            except EvalError as error:
+                error.explain("while evaluating an element of the argument list", None)
+                raise
         return
     if key == "__contentAddressed":
         recipe.content_addressed = as_bool(value)
@@ -289,7 +305,7 @@ def _outputs(session: Session, recipe: _Recipe) -> dict[str, Output]:
         try:
             found = hashes.parse_allow_empty(expected, recipe.output_hash_algo)
         except ValueError as error:
-            raise EvalError(str(error), recipe.attrs.place_of("outputHash")) from None
+            raise EvalError(str(error)) from None
         if not expected:
             say(session, f"warning: found empty hash, assuming '{found.sri()}'")
         return {"out": Output("", (recipe.output_hash_method or "") + found.algo, found.base16())}
@@ -326,7 +342,9 @@ def _add_closure(session: Session, drv_path: str, input_drvs: dict[str, set[str]
 
 
 def placeholder(session: Session, output: object) -> object:
-    return store_placeholder(as_string_no_context(output))
+    return store_placeholder(
+        as_string_no_context(output, "while evaluating the first argument passed to builtins.placeholder")
+    )
 
 
 TABLE: Final[list[Builtin]] = [

@@ -117,7 +117,7 @@ def _inputs(session: Session, who: str, attrs: Attrs) -> dict[str, object]:
             items[name] = value
         elif isinstance(value, int):
             if value < 0:
-                raise EvalError(f"negative value given for '{who}' argument '{name}': {value}", attrs.place_of(name))
+                raise EvalError(f"negative value given for '{who}' argument '{name}': {value}")
             items[name] = value
         elif name == "publicKeys":
             continue
@@ -215,7 +215,7 @@ def _local_tree(session: Session, items: dict[str, object]) -> object:
         raise EvalError(f"cannot fetch input 'path:{_text(items, 'path')}' because it uses a relative path")
     files = session.files
     if not files.exists(path):
-        raise EvalError(f"getting status of '{path}': No such file or directory")
+        raise EvalError(f"path '{path}' does not exist")
     digest = files.nar_sha256(path)
     stored = store_path.source_path("source", digest.hex())
     modified = items.get("lastModified")

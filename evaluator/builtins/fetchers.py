@@ -14,6 +14,7 @@ from evaluator.builtins.flake_refs import parse_flake_ref, ref_to_text
 from evaluator.builtins.table import Builtin
 from evaluator.runtime.coerce import (
     as_attrs,
+    as_bool,
     as_string,
     as_string_no_context,
     canonical,
@@ -124,7 +125,7 @@ def coerce_path_text(session: Session, value: object) -> str:
 
 
 def fetch_closure(session: Session, value: object) -> object:
-    attrs = as_attrs(value)
+    attrs = as_attrs(value, "while evaluating the argument passed to builtins.fetchClosure")
     from_store = ""
     from_path = ""
     to_path = ""
@@ -138,10 +139,9 @@ def fetch_closure(session: Session, value: object) -> object:
         elif name == "fromStore":
             from_store = as_string_no_context(attrs.items[name])
         elif name == "inputAddressed":
-            flag = attrs.get(name)
-            if not isinstance(flag, bool):
-                raise TypeFault(f"value is {type_name(flag)} while a Boolean was expected")
-            input_addressed = flag
+            input_addressed = as_bool(
+                attrs.find(name), f"while evaluating the attribute '{name}' passed to builtins.fetchClosure"
+            )
         else:
             raise EvalError(f"attribute '{name}' isn't supported in call to 'fetchClosure'", attrs.place_of(name))
     if not from_path:
@@ -178,7 +178,7 @@ def ref_to_string(session: Session, value: object) -> object:
             items[name] = found
         elif isinstance(found, int):
             if found < 0:
-                raise EvalError(f"negative value given for flake ref attr {name}: {found}", attrs.place_of(name))
+                raise EvalError(f"negative value given for flake ref attr {name}: {found}")
             items[name] = found
         elif isinstance(found, str):
             items[name] = found

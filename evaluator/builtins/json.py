@@ -16,16 +16,18 @@ from typing import Final
 from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.float_digits import digits
 from evaluator.builtins.table import Builtin
-from evaluator.code.functions import call
+from evaluator.runtime.brief import described
 from evaluator.runtime.bulk import LARGE_TEXT, ask_for, joined, own_dict, own_list, packed
-from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string
+from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string, stringified
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
+from evaluator.runtime.source import Place
 from evaluator.runtime.values import (
     COUNTERS,
     EMPTY_ATTRS,
     NULL,
     Attrs,
+    Closure,
     ContextString,
     PathValue,
     descend,
@@ -48,10 +50,25 @@ _SUSPICIOUS_ESCAPE: Final = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 # --- writing ---------------------------------------------------------------------------------------
 
 
+def _wrong_byte(text: str) -> tuple[int, int]:
+    """The first byte that is no UTF-8, and the byte at which that shows."""
+    data = text.encode("utf-8", "surrogateescape")
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = error.start
+        return at, data[at]
+    return 0, 0
+
+
 def quote(text: str) -> str:
     """A JSON string. Raises EvalError for bytes that are no UTF-8, which JSON cannot hold."""
     if not text.isascii() and _SURROGATE.search(text) is not None:
-        raise EvalError("JSON serialization error: the string is not valid UTF-8")
+        index, byte = _wrong_byte(text)
+        raise EvalError(
+            "JSON serialization error: [json.exception.type_error.316] "
+            f"invalid UTF-8 byte at index {index}: 0x{byte:02X}"
+        )
     return encode_basestring(text)
 
 
@@ -77,11 +94,18 @@ def float_text(value: float) -> str:
 
 
 def write(
-    session: Session, value: object, pieces: list[str], context: frozenset[str], copy: bool = True
+    session: Session,
+    value: object,
+    pieces: list[str],
+    context: frozenset[str],
+    copy: bool = True,
+    owner: Attrs | None = None,
+    name: str = "",
 ) -> frozenset[str]:
     """Appends ``value`` as JSON to ``pieces``; answers ``context`` joined with the contexts of all strings in it.
 
-    ``copy``: a path is copied to the store and named by its store path, else named as it is.
+    It is the attribute ``name`` of ``owner``, or in a list there. ``copy``: a path is copied to the store and named by
+    its store path, else named as it is.
     Raises TypeFault for functions, StackOverflow for values nested too deep.
     """
     value = force(value)
@@ -99,7 +123,7 @@ def write(
         return context | value.context
     if isinstance(value, list):
         descend()
-        context = _write_list(session, value, pieces, context, copy)
+        context = _write_list(session, value, pieces, context, copy, owner, name)
         COUNTERS.depth -= 1
         return context
     if isinstance(value, Attrs):
@@ -120,11 +144,19 @@ def write(
             return context | {stored}
         pieces.append(quote(value.path))
         return context
-    raise TypeFault(f"cannot convert {type_name(value)} to JSON")
+    raise TypeFault(
+        f"cannot convert {type_name(value)} to JSON", value.function.place() if isinstance(value, Closure) else None
+    )
 
 
 def _write_list(
-    session: Session, items: list[object], pieces: list[str], context: frozenset[str], copy: bool
+    session: Session,
+    items: list[object],
+    pieces: list[str],
+    context: frozenset[str],
+    copy: bool,
+    owner: Attrs | None,
+    name: str,
 ) -> frozenset[str]:
     pieces.append("[")
     start = len(pieces)
@@ -133,12 +165,29 @@ def _write_list(
         if index:
             pieces.append(",")
         try:
-            context = write(session, item, pieces, context, copy)
+            context = write(session, item, pieces, context, copy, owner, name)
             start = packed(pieces, start)
         except EvalError as error:
-            error.note(f"while evaluating list element at index {index}", None)
+            error.note(
+                f"while evaluating list element at index {index}", None if owner is None else owner.place_of(name)
+            )
             raise
     pieces.append("]")
+    return context
+
+
+def _write_text(
+    session: Session, value: object, pieces: list[str], context: frozenset[str], place: Place | None
+) -> frozenset[str]:
+    """Appends what a ``__toString``, defined at ``place``, has answered; only a text will do."""
+    inner: list[str] = []
+    if isinstance(value, Attrs):
+        if not value.has("__toString") and not value.has("outPath"):
+            raise TypeFault(f"`__toString` must return a string, but got {described(value)}", place)
+    elif not isinstance(value, (str, ContextString, PathValue)):
+        raise TypeFault(f"`__toString` should return a string, but got {described(value)}", place)
+    context = coerce_into(session, value, inner, context, False, False)
+    pieces.append(quote("".join(inner)))
     return context
 
 
@@ -147,13 +196,23 @@ def _write_attrs(
 ) -> frozenset[str]:
     to_string = attrs.get("__toString")
     if to_string is not None:
-        inner: list[str] = []
-        context = coerce_into(session, call(to_string, attrs), inner, context, False, False)
-        pieces.append(quote("".join(inner)))
-        return context
-    out_path = attrs.items.get("outPath")
+        place = attrs.place_of("__toString")
+        text = stringified(attrs, to_string, place)
+        try:
+            return _write_text(session, text, pieces, context, place)
+        except EvalError as error:
+            error.note("while using the result of the `__toString` attribute", place)
+            raise
+    out_path = attrs.find("outPath")
     if out_path is not None:
-        return write(session, out_path, pieces, context, copy)
+        doing = "evaluating"
+        try:
+            out_path = force(out_path)
+            doing = "using"
+            return write(session, out_path, pieces, context, copy)
+        except EvalError as error:
+            error.note(f"while {doing} the `outPath` attribute", attrs.place_of("outPath"))
+            raise
     pieces.append("{")
     first = True
     start = len(pieces)
@@ -162,13 +221,10 @@ def _write_attrs(
         pieces.append(quote(name) + ":" if first else "," + quote(name) + ":")
         first = False
         try:
-            context = write(session, attrs.items[name], pieces, context, copy)
+            context = write(session, attrs.items[name], pieces, context, copy, attrs, name)
             start = packed(pieces, start)
         except EvalError as error:
-            place = attrs.place_of(name)
-            error.note(f"while evaluating attribute '{name}'", place)
-            if place is not None:
-                error.locate(place)
+            error.note(f"while evaluating attribute '{name}'", attrs.place_of(name))
             raise
     pieces.append("}")
     return context
@@ -341,12 +397,16 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+_INVALID: Final = "invalid JSON"
+
+
 def from_json(session: Session, value: object) -> object:
-    text = as_string(value)
+    text = as_string(value, "while evaluating the first argument passed to builtins.fromJSON")
     try:
         return parse(text)
     except EvalError as error:
-        error.note("while decoding a JSON string", None)
+        if error.message.startswith(_INVALID):
+            error.note("while decoding a JSON string", None)
         raise
 
 

@@ -6,6 +6,7 @@ from typing import Final, final
 
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import call, call2
+from evaluator.runtime.brief import brief
 from evaluator.runtime.bulk import (
     PIECE,
     extend,
@@ -17,7 +18,7 @@ from evaluator.runtime.bulk import (
     sorted_alike,
     thunks_of,
 )
-from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context
+from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context, attribute_of
 from evaluator.runtime.compare import less, same_or_equal
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
@@ -48,33 +49,33 @@ class CallOnBoth(Code):
 
 
 def length(session: Session, value: object) -> object:
-    return len(as_list(value))
+    return len(as_list(value, "while evaluating the first argument passed to builtins.length"))
 
 
 def head(session: Session, value: object) -> object:
-    items = as_list(value)
+    items = as_list(value, "while evaluating the first argument passed to 'builtins.head'")
     if not items:
         raise EvalError("'builtins.head' called on an empty list")
     return items[0]
 
 
 def tail(session: Session, value: object) -> object:
-    items = as_list(value)
+    items = as_list(value, "while evaluating the first argument passed to 'builtins.tail'")
     if not items:
         raise EvalError("'builtins.tail' called on an empty list")
     return from_index(items, 1)
 
 
 def elem_at(session: Session, value: object, index: object) -> object:
-    items = as_list(value)
-    at = as_int(index)
+    at = as_int(index, "while evaluating the second argument passed to 'builtins.elemAt'")
+    items = as_list(value, "while evaluating the first argument passed to 'builtins.elemAt'")
     if at < 0 or at >= len(items):
         raise EvalError(f"'builtins.elemAt' called with index {at} on a list of size {len(items)}")
     return items[at]
 
 
 def elem(session: Session, needle: object, value: object) -> object:
-    items = as_list(value)
+    items = as_list(value, "while evaluating the second argument passed to builtins.elem")
     if not items:
         return False
     wanted = needle
@@ -97,44 +98,50 @@ def elem(session: Session, needle: object, value: object) -> object:
 
 
 def map_list(session: Session, function: object, value: object) -> object:
-    items = as_list(value)
+    items = as_list(value, "while evaluating the second argument passed to builtins.map")
     if not items:
         return items
-    code = CallOn(as_function(function))
+    code = CallOn(as_function(function, "while evaluating the first argument passed to builtins.map"))
     return thunks_of(code, items)
 
 
+_KEPT: Final = "while evaluating the return value of the filtering function passed to builtins.filter"
+
+
 def filter_list(session: Session, function: object, value: object) -> object:
-    items = as_list(value)
+    items = as_list(value, "while evaluating the second argument passed to builtins.filter")
     if not items:
         return items
-    predicate = as_function(function)
+    predicate = as_function(function, "while evaluating the first argument passed to builtins.filter")
     kept: list[object] = []
     for item in items:
-        if as_bool(call(predicate, item)):
+        if as_bool(call(predicate, item), _KEPT):
             kept.append(item)
     return own_list(kept)
 
 
 def concat_lists(session: Session, value: object) -> object:
     result: list[object] = []
-    for item in as_list(value):
+    for item in as_list(value, "while evaluating the first argument passed to builtins.concatLists"):
         spend(1)
-        extend(result, as_list(item))
+        extend(result, as_list(item, "while evaluating a value of the list passed to builtins.concatLists"))
     return own_list(result)
+
+
+_CONCATENATED: Final = "while evaluating the return value of the function passed to builtins.concatMap"
 
 
 def concat_map(session: Session, function: object, value: object) -> object:
     result: list[object] = []
-    callee = as_function(function)
-    for item in as_list(value):
-        extend(result, as_list(call(callee, item)))
+    callee = as_function(function, "while evaluating the first argument passed to builtins.concatMap")
+    for item in as_list(value, "while evaluating the second argument passed to builtins.concatMap"):
+        extend(result, as_list(call(callee, item), _CONCATENATED))
     return own_list(result)
 
 
 def fold_left(session: Session, function: object, start: object, value: object) -> object:
-    items = as_list(value)
-    callee = as_function(function)
+    callee = as_function(function, "while evaluating the first argument passed to builtins.foldlStrict")
+    items = as_list(value, "while evaluating the third argument passed to builtins.foldlStrict")
     result = start
     if not items:
         return force(start)
@@ -144,26 +151,32 @@ def fold_left(session: Session, function: object, start: object, value: object) 
 
 
 def any_of(session: Session, function: object, value: object) -> object:
-    predicate = as_function(function)
-    for item in as_list(value):
-        if as_bool(call(predicate, item)):
+    predicate = as_function(function, "while evaluating the first argument passed to builtins.any")
+    for item in as_list(value, "while evaluating the second argument passed to builtins.any"):
+        if as_bool(call(predicate, item), "while evaluating the return value of the function passed to builtins.any"):
             return True
     return False
 
 
 def all_of(session: Session, function: object, value: object) -> object:
-    predicate = as_function(function)
-    for item in as_list(value):
-        if not as_bool(call(predicate, item)):
+    predicate = as_function(function, "while evaluating the first argument passed to builtins.all")
+    for item in as_list(value, "while evaluating the second argument passed to builtins.all"):
+        if not as_bool(
+            call(predicate, item), "while evaluating the return value of the function passed to builtins.all"
+        ):
             return False
     return True
 
 
 def gen_list(session: Session, function: object, count: object) -> object:
-    size = as_int(count)
+    size = as_int(count, "while evaluating the second argument passed to builtins.genList")
     if size < 0:
         raise EvalError(f"cannot create list of size {size}")
-    return numbered_thunks(CallOn(as_function(function)), size)
+    callee = as_function(function, "while evaluating the first argument passed to builtins.genList")
+    return numbered_thunks(CallOn(callee), size)
+
+
+_SORTED: Final = "while evaluating the return value of the sorting function passed to builtins.sort"
 
 
 @final
@@ -178,8 +191,12 @@ class _Order:
         before = self.before
         if before is None:
             spend(1)
-            return less(self.value, other.value)
-        return as_bool(call2(before, self.value, other.value))
+            try:
+                return less(self.value, other.value)
+            except EvalError as error:
+                error.note("while evaluating the ordering function passed to builtins.sort", None)
+                raise
+        return as_bool(call2(before, self.value, other.value), _SORTED)
 
 
 def _all_alike(items: list[object]) -> bool:
@@ -213,10 +230,10 @@ def _values_of(keys: list[_Order]) -> list[object]:
 
 
 def sort_list(session: Session, function: object, value: object) -> object:
-    items = as_list(value)
+    items = as_list(value, "while evaluating the second argument passed to builtins.sort")
     if not items:
         return items
-    before = as_function(function)
+    before = as_function(function, "while evaluating the first argument passed to builtins.sort")
     if len(items) == 1:
         force(items[0])
         return items
@@ -240,11 +257,14 @@ def sort_list(session: Session, function: object, value: object) -> object:
 
 
 def partition(session: Session, function: object, value: object) -> object:
-    predicate = as_function(function)
+    predicate = as_function(function, "while evaluating the first argument passed to builtins.partition")
     right: list[object] = []
     wrong: list[object] = []
-    for item in as_list(value):
-        if as_bool(call(predicate, item)):
+    for item in as_list(value, "while evaluating the second argument passed to builtins.partition"):
+        if as_bool(
+            call(predicate, item),
+            "while evaluating the return value of the partition function passed to builtins.partition",
+        ):
             right.append(item)
         else:
             wrong.append(item)
@@ -253,10 +273,12 @@ def partition(session: Session, function: object, value: object) -> object:
 
 
 def group_by(session: Session, function: object, value: object) -> object:
-    callee = as_function(function)
+    callee = as_function(function, "while evaluating the first argument passed to builtins.groupBy")
     groups: dict[str, list[object]] = {}
-    for item in as_list(value):
-        name = as_string_no_context(call(callee, item))
+    for item in as_list(value, "while evaluating the second argument passed to builtins.groupBy"):
+        name = as_string_no_context(
+            call(callee, item), "while evaluating the return value of the grouping function passed to builtins.groupBy"
+        )
         group = groups.get(name)
         if group is None:
             groups[name] = [item]
@@ -295,38 +317,52 @@ def _closure_key(value: object) -> object:
     return None
 
 
+def _less_keys(left: object, right: object, left_item: object, right_item: object) -> bool:
+    try:
+        return less(left, right)
+    except EvalError as error:
+        error.note(f"with element {brief(right_item)}", None)
+        error.note(f"while comparing element {brief(left_item)}", None)
+        raise
+
+
 def generic_closure(session: Session, value: object) -> object:
-    attrs = as_attrs(value)
-    start = attrs.get("startSet")
-    if start is None:
-        raise EvalError("attribute 'startSet' missing")
-    work = list(as_list(start))
+    attrs = as_attrs(value, "while evaluating the first argument passed to builtins.genericClosure")
+    inside = "in the attrset passed as argument to builtins.genericClosure"
+    start = attribute_of(attrs, "startSet", inside)
+    work = list(
+        as_list(start, "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure")
+    )
     if not work:
         return start
-    operator = attrs.get("operator")
-    if operator is None:
-        raise EvalError("attribute 'operator' missing")
-    operator = as_function(operator)
+    operator = attribute_of(attrs, "operator", inside)
+    operator = as_function(
+        operator, "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure"
+    )
     result: list[object] = []
     seen: set[object] = set()
     odd: list[object] = []  # keys that are not hashable here: lists, paths
     first: object = None
     first_kind = ""
+    first_item: object = None
     at = 0
     while at < len(work):
         item = work[at]
         at += 1
-        element = as_attrs(item)
-        key = element.get("key")
-        if key is None:
-            raise EvalError("attribute 'key' missing")
+        try:
+            element = as_attrs(item)
+            key = attribute_of(element, "key")
+        except EvalError as error:
+            error.note(f"in genericClosure element {brief(item)}", None)
+            raise
         hashed = _closure_key(key)
         kind = "string" if isinstance(hashed, str) else hashed.kind if isinstance(hashed, _Key) else type_name(key)
         if first is None:
             first = key
             first_kind = kind
+            first_item = item
         elif kind != first_kind:
-            less(key, first)  # says that they cannot be compared
+            _less_keys(key, first, item, first_item)  # says that they cannot be compared
         if hashed is not None:
             if hashed in seen:
                 continue
@@ -334,14 +370,21 @@ def generic_closure(session: Session, value: object) -> object:
         else:
             known = False
             for other in odd:
-                if not less(key, other) and not less(other, key):
+                if not _less_keys(key, other, item, first_item) and not _less_keys(other, key, first_item, item):
                     known = True
                     break
             if known:
                 continue
             odd.append(key)
         result.append(item)
-        work += as_list(call(operator, item))
+        try:
+            work += as_list(
+                call(operator, item),
+                "while evaluating the return value of the `operator` passed to builtins.genericClosure",
+            )
+        except EvalError as error:
+            error.note(f"while calling operator on genericClosure element {brief(item)}", None)
+            raise
     let_go(work)
     while len(seen) > PIECE:
         spend(1)

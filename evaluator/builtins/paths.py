@@ -31,7 +31,7 @@ def readable(session: Session, value: object) -> str:
 
 
 def base_name_of(session: Session, value: object) -> object:
-    found = coerce(session, value, False, False)
+    found = coerce(session, value, False, False, "while evaluating the first argument passed to builtins.baseNameOf")
     text = as_string(found)
     # One trailing slash is overlooked, not more.
     if len(text) > 1 and text.endswith("/"):
@@ -44,7 +44,7 @@ def dir_of(session: Session, value: object) -> object:
     value = force(value)
     if isinstance(value, PathValue):
         return PathValue(value.path[: value.path.rfind("/")] or "/")
-    found = coerce(session, value, False, False)
+    found = coerce(session, value, False, False, "while evaluating the first argument passed to 'builtins.dirOf'")
     text = as_string(found)
     at = text.rfind("/")
     if at < 0:
@@ -87,25 +87,30 @@ def read_file_type(session: Session, value: object) -> object:
     path = readable(session, value)
     kind = session.files.kind(path)
     if not kind:
-        raise EvalError(f"getting status of '{path}': No such file or directory")
+        raise EvalError(f"path '{path}' does not exist")
     return kind
 
 
 def to_path(session: Session, value: object) -> object:
-    found = coerce(session, value, False, False)
+    found = _absolute(session, value, "while evaluating the first argument passed to builtins.toPath")
+    return make_string(canonical(as_string(found)), context_of(found))
+
+
+def _absolute(session: Session, value: object, doing: str) -> object:
+    """A string that starts with a slash, with its context."""
+    found = coerce(session, value, False, False, doing)
     text = as_string(found)
     if not text.startswith("/"):
-        raise EvalError(f"string '{text}' doesn't represent an absolute path")
-    return make_string(canonical(text), context_of(found))
+        fault = EvalError(f"string '{text}' doesn't represent an absolute path")
+        fault.note(doing, None)
+        raise fault
+    return found
 
 
 def path_in_store(session: Session, value: object) -> object:
     """``storePath``."""
-    found = coerce(session, value, False, False)
-    text = as_string(found)
-    if not text.startswith("/"):
-        raise EvalError(f"string '{text}' doesn't represent an absolute path")
-    path = canonical(text)
+    found = _absolute(session, value, "while evaluating the first argument passed to 'builtins.storePath'")
+    path = canonical(as_string(found))
     if not store_path.is_store_path(path):
         path = session.files.resolved(path)
     try:
@@ -130,10 +135,18 @@ class _Keep:
         self.before: Final[set[str]] = set() if copy is None else copy.left_out
 
     def asked(self, path: str, kind: str) -> bool:
-        if path in self.before or not as_bool(call2(self.function, self.shown + path[len(self.disk) :], kind)):
+        if path in self.before or not as_bool(
+            call2(self.function, self.shown + path[len(self.disk) :], kind),
+            "while evaluating the return value of the path filter function",
+        ):
             self.left_out.add(path)
             return False
         return True
+
+
+def _adding(error: EvalError, path: str) -> EvalError:
+    error.note(f"while adding path '{path}'", None)
+    return error
 
 
 def added(session: Session, path: str, name: str, function: object, recursive: bool, expected: str | None) -> object:
@@ -159,9 +172,11 @@ def added(session: Session, path: str, name: str, function: object, recursive: b
         if wanted is not None and stored != store_path.fixed_output_path(name, recursive, wanted):
             raise EvalError(f"store path mismatch in (possibly filtered) path added from '{path}'")
     except OSError as error:
-        raise unreadable(error, path) from None
+        raise _adding(unreadable(error, path), path) from None
     except ValueError as error:
-        raise EvalError(str(error)) from None
+        raise _adding(EvalError(str(error)), path) from None
+    except EvalError as error:
+        raise _adding(error, path) from None
     files.add_copy(stored, disk, left_out)
     return ContextString(stored, frozenset([stored]))
 
@@ -172,7 +187,7 @@ def _name_of(path: str) -> str:
 
 def add_path(session: Session, value: object) -> object:
     """``path``."""
-    attrs = as_attrs(value)
+    attrs = as_attrs(value, "while evaluating the argument passed to 'builtins.path'")
     path = ""
     name = ""
     keep: object = None
@@ -182,20 +197,25 @@ def add_path(session: Session, value: object) -> object:
         try:
             found = attrs.get(key)
             if key == "path":
-                path = readable(session, found)
+                path = coerce_to_path(session, found, "while evaluating the 'path' attribute passed to 'builtins.path'")
             elif key == "name":
-                name = as_string_no_context(found)
+                name = as_string_no_context(found, "while evaluating the `name` attribute passed to builtins.path")
             elif key == "filter":
-                keep = as_function(found)
+                keep = as_function(found, "while evaluating the `filter` parameter passed to builtins.path")
             elif key == "recursive":
-                recursive = as_bool(found)
+                recursive = as_bool(found, "while evaluating the `recursive` attribute passed to builtins.path")
             elif key == "sha256":
-                expected = as_string_no_context(found)
+                expected = as_string_no_context(
+                    found, "while evaluating the `sha256` attribute passed to builtins.path"
+                )
             else:
                 raise EvalError(f"unsupported argument '{key}' to 'builtins.path'")
         except EvalError as error:
-            if error.place is None:
-                error.place = attrs.place_of(key)
+            place = attrs.place_of(key)
+            if place is not None:
+                if len(error.frames) <= 1:
+                    error.pin(place)
+                error.locate(place)
             raise
     if not path:
         raise EvalError("missing required 'path' attribute in the first argument to 'builtins.path'")
@@ -203,14 +223,17 @@ def add_path(session: Session, value: object) -> object:
 
 
 def filter_source(session: Session, function: object, value: object) -> object:
-    path = readable(session, value)
-    return added(session, path, _name_of(path), as_function(function), True, None)
+    path = coerce_to_path(
+        session, value, "while evaluating the second argument (the path to filter) passed to 'builtins.filterSource'"
+    )
+    keep = as_function(function, "while evaluating the first argument passed to builtins.filterSource")
+    return added(session, path, _name_of(path), keep, True, None)
 
 
 def to_file(session: Session, name: object, value: object) -> object:
-    title = as_string_no_context(name)
+    title = as_string_no_context(name, "while evaluating the first argument passed to builtins.toFile")
+    text = as_string(value, "while evaluating the second argument passed to builtins.toFile")
     value = force(value)
-    text = as_string(value)
     references: list[str] = []
     for element in sorted(context_of(value)):
         if element.startswith("!") or element.startswith("="):

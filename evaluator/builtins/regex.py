@@ -199,8 +199,8 @@ def _too_slow(pattern: str) -> EvalError:
 
 
 def match(session: Session, pattern: object, value: object) -> object:
-    known = matcher(as_string_no_context(pattern))
-    text = as_string(value)
+    known = matcher(as_string_no_context(pattern, "while evaluating the first argument passed to builtins.match"))
+    text = as_string(value, "while evaluating the second argument passed to builtins.match")
     ascii = text.isascii()
     try:
         groups = known.match(text if ascii else byte_view(text), _seconds())
@@ -218,9 +218,9 @@ def match(session: Session, pattern: object, value: object) -> object:
 
 
 def split(session: Session, pattern: object, value: object) -> object:
-    known = matcher(as_string_no_context(pattern))
+    known = matcher(as_string_no_context(pattern, "while evaluating the first argument passed to builtins.split"))
+    text = as_string(value, "while evaluating the second argument passed to builtins.split")
     value = force(value)
-    text = as_string(value)
     ascii = text.isascii()
     if not ascii:
         text = byte_view(text)

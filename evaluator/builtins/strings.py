@@ -9,8 +9,7 @@ from evaluator.builtins.table import Builtin
 from evaluator.runtime.bulk import LARGE_TEXT, ask_for, let_go
 from evaluator.runtime.bulk import joined as glued
 from evaluator.runtime.coerce import NO_CONTEXT, as_int, as_list, as_string, coerce, coerce_into, make_string, rejoin
-from evaluator.runtime.errors import EvalError, TypeFault
-from evaluator.runtime.show import type_name
+from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import ContextString, force, spend
 from evaluator.session import Session
 
@@ -28,22 +27,26 @@ def from_byte_view(text: str) -> str:
 
 
 def to_string(session: Session, value: object) -> object:
-    return coerce(session, value, False, True)
+    return coerce(session, value, False, True, "while evaluating the first argument passed to builtins.toString")
 
 
 def string_length(session: Session, value: object) -> object:
-    text = as_string(coerce(session, value, True, False))
+    text = as_string(
+        coerce(session, value, True, False, "while evaluating the argument passed to builtins.stringLength")
+    )
     if text.isascii():
         return len(text)
     return len(text.encode("utf-8", "surrogateescape"))
 
 
 def substring(session: Session, start: object, length: object, value: object) -> object:
-    begin = as_int(start)
+    begin = as_int(start, "while evaluating the first argument (the start offset) passed to builtins.substring")
     if begin < 0:
         raise EvalError("negative start position in 'substring'")
-    size = as_int(length)
-    found = coerce(session, value, True, False)
+    size = as_int(length, "while evaluating the second argument (the substring length) passed to builtins.substring")
+    found = coerce(
+        session, value, True, False, "while evaluating the third argument (the string) passed to builtins.substring"
+    )
     context = NO_CONTEXT
     text = ""
     if isinstance(found, str):
@@ -64,15 +67,23 @@ def substring(session: Session, start: object, length: object, value: object) ->
     return ContextString(cut, context) if context else cut
 
 
+_JOINED: Final = "while evaluating one element of the list of strings to concat passed to builtins.concatStringsSep"
+
+
 def concat_strings_sep(session: Session, separator: object, value: object) -> object:
-    between = force(separator)
+    between = separator
     context = NO_CONTEXT
     if isinstance(between, ContextString):
         context = between.context
         glue = between.text
     else:
-        glue = as_string(between)
-    items = as_list(value)
+        glue = as_string(
+            between, "while evaluating the first argument (the separator string) passed to builtins.concatStringsSep"
+        )
+    items = as_list(
+        value,
+        "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep",
+    )
     pieces: list[str] = []
     joined: set[str] | None = None
     size = len(glue) * len(items)
@@ -91,7 +102,11 @@ def concat_strings_sep(session: Session, separator: object, value: object) -> ob
                 joined |= element.context
         else:
             parts: list[str] = []
-            found = coerce_into(session, element, parts, NO_CONTEXT, True, False)
+            try:
+                found = coerce_into(session, element, parts, NO_CONTEXT, True, False)
+            except EvalError as error:
+                error.explain(_JOINED, None)
+                raise
             pieces.append("".join(parts))
             if found:
                 if joined is None:
@@ -105,6 +120,10 @@ def concat_strings_sep(session: Session, separator: object, value: object) -> ob
     if joined is not None:
         return ContextString(text, context | joined)
     return make_string(text, context)
+
+
+_REPLACED: Final = "while evaluating one of the strings to replace passed to builtins.replaceStrings"
+_REPLACEMENT: Final = "while evaluating one of the replacement strings passed to builtins.replaceStrings"
 
 
 @final
@@ -142,7 +161,7 @@ def _replacer(source: list[object]) -> _Replacer:
     known = _REPLACERS.get(id(source))
     if known is not None and known.source is source:
         return known
-    patterns = [as_string(item) for item in source]
+    patterns = [as_string(item, _REPLACED) for item in source]
     made = _Replacer(source, patterns)
     if len(_REPLACERS) >= _MOST_REPLACERS:
         _REPLACERS.clear()
@@ -151,11 +170,11 @@ def _replacer(source: list[object]) -> _Replacer:
 
 
 def replace_strings(session: Session, old: object, new: object, value: object) -> object:
-    sources = as_list(old)
-    targets = as_list(new)
+    sources = as_list(old, "while evaluating the first argument passed to builtins.replaceStrings")
+    targets = as_list(new, "while evaluating the second argument passed to builtins.replaceStrings")
     if len(sources) != len(targets):
         raise EvalError("'from' and 'to' arguments passed to builtins.replaceStrings have different lengths")
-    given = force(value)
+    given = value
     context = NO_CONTEXT
     if isinstance(given, str):
         text = given
@@ -163,16 +182,19 @@ def replace_strings(session: Session, old: object, new: object, value: object) -
         text = given.text
         context = given.context
     else:
-        raise TypeFault(f"value is {type_name(given)} while a string was expected")
+        for source in sources:
+            as_string(source, _REPLACED)
+        as_string(given, "while evaluating the third argument passed to builtins.replaceStrings")
+        raise AssertionError("unreachable")
     if len(sources) == 1:
-        pattern = as_string(sources[0])
+        pattern = as_string(sources[0], _REPLACED)
         if pattern and (text.isascii() or (_is_characters(text) and _is_characters(pattern))):
             if pattern not in text:
                 return given
             target = force(targets[0])
             if isinstance(target, ContextString):
                 return ContextString(rejoin(_with(text, pattern, target.text)), context | target.context)
-            return make_string(rejoin(_with(text, pattern, as_string(target))), context)
+            return make_string(rejoin(_with(text, pattern, as_string(target, _REPLACEMENT))), context)
     elif not sources:
         return given
     replacer = _replacer(sources)
@@ -213,7 +235,7 @@ def _replaced(replacer: _Replacer, text: str, targets: list[object], context: fr
                 context = context | replacement.context
                 target = replacement.text
             else:
-                target = as_string(replacement)
+                target = as_string(replacement, _REPLACEMENT)
             if as_bytes:
                 target = byte_view(target)
             texts[found] = target

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from evaluator.builtins.table import Builtin
-from evaluator.runtime.coerce import as_string
+from evaluator.runtime.coerce import as_string_no_context
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import COUNTERS, Attrs, descend
 from evaluator.session import Session
@@ -54,7 +54,10 @@ def _value(found: object) -> object:
 def _check(text: str) -> None:
     if "\0" in text:
         shown = text.replace("\0", "␀")
-        raise EvalError(f"input string '{shown}' cannot be represented as Nix string because it contains null bytes")
+        raise EvalError(
+            f"while parsing TOML: error: input string '{shown}' "
+            "cannot be represented as Nix string because it contains null bytes"
+        )
 
 
 def _dotted(found: re.Match[str]) -> str:
@@ -65,7 +68,7 @@ def _dotted(found: re.Match[str]) -> str:
 def from_toml(session: Session, value: object) -> object:
     import tomllib
 
-    text = as_string(value)
+    text = as_string_no_context(value, "while evaluating the argument passed to builtins.fromTOML")
     try:
         return _value(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

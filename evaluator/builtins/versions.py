@@ -66,17 +66,22 @@ def _older(left: str, right: str) -> bool:
 
 
 def compare_versions(session: Session, left: object, right: object) -> object:
-    return compare(as_string_no_context(left), as_string_no_context(right))
+    ours = as_string_no_context(left, "while evaluating the first argument passed to builtins.compareVersions")
+    return compare(
+        ours, as_string_no_context(right, "while evaluating the second argument passed to builtins.compareVersions")
+    )
 
 
 def split_version(session: Session, value: object) -> object:
     parts: list[object] = []
-    parts += components(as_string_no_context(value))
+    parts += components(
+        as_string_no_context(value, "while evaluating the first argument passed to builtins.splitVersion")
+    )
     return parts
 
 
 def parse_drv_name(session: Session, value: object) -> object:
-    text = as_string_no_context(value)
+    text = as_string_no_context(value, "while evaluating the first argument passed to builtins.parseDrvName")
     dash = _VERSION.search(text)
     items: dict[str, object]
     if dash is None:

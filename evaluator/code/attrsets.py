@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, final
 
 from mypy_extensions import i64
 
 from evaluator.code.variables import _read
-from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
-from evaluator.runtime.show import type_name
+from evaluator.runtime.brief import expected
+from evaluator.runtime.coerce import refers_to_store
+from evaluator.runtime.errors import EvalError, MissingAttribute
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
-from evaluator.runtime.suggest import similar
 from evaluator.runtime.values import EMPTY_ATTRS, NULL, Attrs, Code, ContextString, Env, Shape, Thunk, force
 
 _LARGEST_SHAPE: Final = 12
+
+#: What ``derivation`` is written in is no place to send anybody to.
+DERIVATION_NAME: Final = "«derivation»"
 
 
 @final
 class InheritSource(Code):
     """``source.name`` for ``inherit (source) name``; the environment holds the shared source thunk in slot 1."""
 
-    def __init__(self, name: str, file: SourceFile, start: int) -> None:
+    def __init__(self, name: str, file: SourceFile, start: int, source_start: int, source_end: int) -> None:
         self.name: Final = name
         self.file: Final = file
         self.start: Final = start
+        self.source_start: Final = source_start
+        self.source_end: Final = source_end
 
     def place(self) -> Place:
         return Place(self.file, self.start, self.start + len(self.name))
 
+    def source_place(self) -> Place:
+        return Place(self.file, self.source_start, self.source_end)
+
     def eval(self, env: Env) -> object:
-        source = _read(env, 1)
-        if not isinstance(source, Attrs):
-            raise TypeFault(f"value is {type_name(source)} while a set was expected", self.place())
-        value = source.get(self.name)
-        if value is None:
-            raise missing_attribute(self.name, source, self.place())
-        return value
+        try:
+            source = _read(env, 1)
+        except EvalError as error:
+            error.note("while selecting an attribute", self.source_place())
+            raise
+        name = self.name
+        fault: EvalError
+        if isinstance(source, Attrs):
+            value = source.find(name)
+            if value is not None:
+                if not isinstance(value, Thunk):
+                    return value
+                try:
+                    return source.get(name)
+                except EvalError as error:
+                    definition = source.place_of(name)
+                    if definition is not None:
+                        error.note(f"from the definition of '{name}'", definition)
+                    error.note(f"while evaluating the attribute '{name}'", self.place())
+                    raise
+            fault = missing_attribute(name, source, self.place())
+        else:
+            fault = expected("a set", source)
+            fault.note("while selecting an attribute", self.place())
+        fault.note(f"while evaluating the attribute '{name}'", self.place())
+        raise fault
 
 
 @final
@@ -58,26 +86,28 @@ class DynamicAttr:
         self.place: Final = place
 
 
-def attribute_name(value: object, place: Place) -> str:
-    """The name a dynamic attribute computed."""
+def attribute_name(value: object, place: Place, doing: str) -> str:
+    """The name that a dynamic attribute or step computed; ``doing`` goes with an error that it is none."""
     if isinstance(value, str):
         return value
-    if isinstance(value, ContextString):
-        raise TypeFault(
-            f"the string '{value.text}' is not allowed to refer to a store path (such as '{min(value.context)}')", place
-        )
-    raise TypeFault(f"value is {type_name(value)} while a string was expected", place)
+    fault = refers_to_store(value) if isinstance(value, ContextString) else expected("a string", value, place)
+    fault.note(doing, place)
+    raise fault
 
 
-def _add_dynamic(items: dict[str, object], dynamic: list[DynamicAttr], env: Env) -> dict[str, int]:
+def _add_dynamic(
+    items: dict[str, object], dynamic: list[DynamicAttr], env: Env, positions: LiteralPositions
+) -> dict[str, int]:
     starts: dict[str, int] = {}
     for attr in dynamic:
         name = attr.name.eval(env)
         if name is NULL:
             continue
-        text = attribute_name(name, attr.place)
+        text = attribute_name(name, attr.place, "while evaluating the name of a dynamic attribute")
         if text in items:
-            raise EvalError(f"dynamic attribute '{text}' already defined", attr.place)
+            first = starts[text] if text in starts else positions.starts.get(text, -1)
+            at = "" if first < 0 else f" at {Place(positions.file, first, first)}"
+            raise EvalError(f"dynamic attribute '{text}' already defined{at}", attr.place)
         items[text] = attr.value.thunk(env)
         starts[text] = attr.place.start
     return starts
@@ -122,7 +152,7 @@ class SetCode(Code):
                 index += 1
         positions = self.positions
         if self.dynamic:
-            starts = _add_dynamic(items, self.dynamic, env)
+            starts = _add_dynamic(items, self.dynamic, env, positions)
             starts.update(positions.starts)
             positions = LiteralPositions(positions.file, starts)
         return Attrs(items, positions)
@@ -214,7 +244,7 @@ class RecSetCode(ScopeCode):
             self._override(items, inner)
         positions = self.positions
         if self.dynamic:
-            starts = _add_dynamic(items, self.dynamic, inner)
+            starts = _add_dynamic(items, self.dynamic, inner, positions)
             starts.update(positions.starts)
             positions = LiteralPositions(positions.file, starts)
         return Attrs(items, positions)
@@ -222,7 +252,9 @@ class RecSetCode(ScopeCode):
     def _override(self, items: dict[str, object], inner: Env) -> None:
         overrides = force(items["__overrides"])
         if not isinstance(overrides, Attrs):
-            raise TypeFault(f"value is {type_name(overrides)} while a set was expected")
+            fault = expected("a set", overrides)
+            fault.note("while evaluating the `__overrides` attribute", None)
+            raise fault
         for name in overrides.items:
             items[name] = overrides.items[name]
             if name in self.names:
@@ -247,107 +279,226 @@ class WithCode(Code):
 
 
 def missing_attribute(name: str, attrs: Attrs, place: Place | None) -> MissingAttribute:
-    """The error for a selection that finds nothing, with names that may have been meant."""
-    error = MissingAttribute(f"attribute '{name}' missing", place)
-    error.suggestions = similar(name, attrs.items)
+    """The error for a selection that finds nothing, with names that may have been meant; ``place`` is the name's."""
+    error = MissingAttribute(f"attribute '{name}' missing")
+    error.place = place
+    error.suggest(name, list(attrs.items))
     return error
 
 
 class SelectBase(Code):
-    """What selections share."""
+    """What selections share: where the whole selection starts, and where what it selects from stands."""
 
-    def __init__(self, subject: Code, file: SourceFile, start: int, end: int) -> None:
+    def __init__(
+        self, subject: Code, file: SourceFile, select_start: int, subject_start: int, subject_end: int
+    ) -> None:
         self.subject: Final = subject
         self.file: Final = file
-        self.start: Final = start
-        self.end: Final = end
+        self.select_start: Final = select_start
+        #: Below zero for what is nowhere in the text (as Nix sees it: numbers, strings, ``let``).
+        self.subject_start: Final = subject_start
+        self.subject_end: Final = subject_end
 
-    def place(self) -> Place:
-        return Place(self.file, self.start, self.end)
+    def subject_place(self) -> Place | None:
+        return None if self.subject_start < 0 else Place(self.file, self.subject_start, self.subject_end)
+
+    def whole(self, end: int) -> Place:
+        return Place(self.file, self.select_start, end)
 
 
 @final
 class Select1(SelectBase):
-    """``subject.name``; the place is that of ``name``."""
+    """``subject.name``; the place is that of ``name``.
 
-    def __init__(self, subject: Code, name: str, file: SourceFile, start: int, end: int) -> None:
-        super().__init__(subject, file, start, end)
+    ``a.b.c`` is two of these; ``path`` is all of it ("b.c"), and ``before`` what comes before the name in it ("b.").
+    """
+
+    def __init__(
+        self,
+        subject: Code,
+        name: str,
+        file: SourceFile,
+        select_start: int,
+        subject_start: int,
+        subject_end: int,
+        start: int,
+        end: int,
+        path: str,
+        before: str,
+    ) -> None:
+        super().__init__(subject, file, select_start, subject_start, subject_end)
         self.name: Final = name
+        self.start: Final = start
+        self.end: Final = end
+        self.path: Final = path
+        self.before: Final = before
+
+    def place(self) -> Place:
+        return Place(self.file, self.start, self.end)
 
     def eval(self, env: Env) -> object:
-        subject = self.subject.eval(env)
-        if not isinstance(subject, Attrs):
-            raise TypeFault(f"value is {type_name(subject)} while a set was expected", self.place())
+        try:
+            subject = self.subject.eval(env)
+        except EvalError as error:
+            if not self.before:
+                error.note("while selecting an attribute", self.subject_place())
+            raise
         name = self.name
+        if not isinstance(subject, Attrs):
+            fault: EvalError = expected("a set", subject)
+            fault.note("while selecting an attribute", self.whole(self.end))
+            raise self._failed(fault, env)
         value = subject.find(name)
         if isinstance(value, Thunk):
             try:
                 return subject.get(name)
             except EvalError as error:
-                error.note(f"while evaluating the attribute '{name}'", subject.place_of(name))
-                error.locate(self.place())
+                if self.before + name != self.path:
+                    error.note("while selecting an attribute", self.whole(self.end))
+                note_definition(error, self.before + name, subject.place_of(name))
+                error.note(f"while evaluating the attribute '{self.path}'", self.whole(self.end))
                 raise
         if value is None:
-            raise missing_attribute(name, subject, self.place())
+            raise self._failed(missing_attribute(name, subject, self.place()), env)
         return value
+
+    def _failed(self, fault: EvalError, env: Env) -> EvalError:
+        """An error about the subject, with where the attribute that it is was defined."""
+        below = self.subject
+        if self.before and isinstance(below, Select1):
+            fault.place = self.place()
+            owner = below.subject.eval(env)  # it had a value a moment ago
+            if isinstance(owner, Attrs):
+                note_definition(fault, self.before[:-1], owner.place_of(below.name))
+        fault.note(f"while evaluating the attribute '{self.path}'", self.whole(self.end))
+        return fault
+
+
+def note_definition(error: EvalError, path: str, place: Place | None) -> None:
+    """Notes where an attribute was defined, unless that is in no file of the user's."""
+    if place is not None and place.file.path != DERIVATION_NAME:
+        error.note(f"from the definition of '{path}'", place)
 
 
 @final
 class SelectPath(SelectBase):
-    """``subject.a.${b} or default``; steps are constants or dynamic names."""
+    """``subject.a.${b} or default``; steps are constants or dynamic names.
+
+    ``spots``: where each step starts and ends, two numbers for each.
+    """
 
     def __init__(
-        self, subject: Code, steps: list[Code], default: Code | None, file: SourceFile, start: int, end: int
+        self,
+        subject: Code,
+        steps: list[Code],
+        spots: list[int],
+        default: Code | None,
+        file: SourceFile,
+        select_start: int,
+        subject_start: int,
+        subject_end: int,
     ) -> None:
-        super().__init__(subject, file, start, end)
+        super().__init__(subject, file, select_start, subject_start, subject_end)
         self.steps: Final = steps
+        self.spots: Final = spots
         self.default: Final = default
 
+    def place(self) -> Place:
+        return Place(self.file, self.spots[0], self.spots[-1])
+
+    def step_place(self, index: int) -> Place:
+        return Place(self.file, self.spots[2 * index], self.spots[2 * index + 1])
+
     def eval(self, env: Env) -> object:
-        at = self.subject.eval(env)
+        try:
+            at = self.subject.eval(env)
+        except EvalError as error:
+            error.note("while selecting an attribute", self.subject_place())
+            raise
         default = self.default
-        for step in self.steps:
-            name = step.eval(env)
-            if not isinstance(name, str):
-                name = attribute_name(name, self.place())
-            if not isinstance(at, Attrs):
-                if default is not None:
-                    return default.eval(env)
-                raise TypeFault(f"value is {type_name(at)} while a set was expected", self.place())
-            value = at.find(name)
-            if value is None:
-                if default is not None:
-                    return default.eval(env)
-                raise missing_attribute(name, at, self.place())
-            if isinstance(value, Thunk):
-                try:
-                    at = at.get(name)
-                except EvalError as error:
-                    if isinstance(at, Attrs):
-                        error.note(f"while evaluating the attribute '{name}'", at.place_of(name))
-                    error.locate(self.place())
-                    raise
-            else:
+        index = 0
+        owner: Attrs | None = None
+        owned = ""
+        selecting = False
+        try:
+            for step in self.steps:
+                selecting = False
+                name = step.eval(env)
+                if not isinstance(name, str):
+                    name = attribute_name(name, self.step_place(index), "while evaluating an attribute name")
+                selecting = True
+                if isinstance(at, Thunk):
+                    assert owner is not None
+                    at = owner.get(owned)
+                if not isinstance(at, Attrs):
+                    if default is not None:
+                        break
+                    raise expected("a set", at)
+                value = at.find(name)
+                if value is None:
+                    if default is not None:
+                        break
+                    selecting = False
+                    raise missing_attribute(name, at, self.step_place(index))
+                owner = at
+                owned = name
                 at = value
-        return at
+                index += 1
+            else:
+                selecting = False
+                if isinstance(at, Thunk):
+                    assert owner is not None
+                    return owner.get(owned)
+                return at
+        except EvalError as error:
+            if selecting and default is None:
+                error.note("while selecting an attribute", self.whole(self.spots[-1]))
+            if owner is not None:
+                note_definition(error, self.path(env, index), owner.place_of(owned))
+            error.note(
+                f"while evaluating the attribute '{self.path(env, len(self.steps))}'", self.whole(self.spots[-1])
+            )
+            raise
+        assert default is not None
+        return default.eval(env)
+
+    def path(self, env: Env, count: int) -> str:
+        """The first steps in words, as far as they can be evaluated."""
+        names: list[str] = []
+        for index in range(count):
+            step = self.steps[index]
+            name: object = None
+            with suppress(EvalError):
+                name = step.eval(env)
+            if isinstance(name, str):
+                names.append(name)
+            else:
+                text = self.file.text[self.spots[2 * index] : self.spots[2 * index + 1]]
+                names.append('"${' + text + '}"')
+        return ".".join(names)
 
 
 @final
 class HasAttrCode(Code):
     """``subject ? a.b``."""
 
-    def __init__(self, subject: Code, steps: list[Code], place: Place) -> None:
+    def __init__(self, subject: Code, steps: list[Code], place: Place, subject_place: Place | None) -> None:
         self.subject: Final = subject
         self.steps: Final = steps
         self.where: Final = place
+        self.subject_place: Final = subject_place
 
     def eval(self, env: Env) -> object:
-        at = self.subject.eval(env)
+        try:
+            at = self.subject.eval(env)
+        except EvalError as error:
+            error.note("in the argument of '?'", self.subject_place)
+            raise
         last = len(self.steps) - 1
         for index in range(len(self.steps)):
             if not isinstance(at, Attrs):
                 return False
-            name = attribute_name(self.steps[index].eval(env), self.where)
+            name = attribute_name(self.steps[index].eval(env), self.where, "while evaluating an attribute name")
             if index == last:
                 return at.find(name) is not None
             value = at.get(name)

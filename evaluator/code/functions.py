@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
-from evaluator.runtime.errors import EvalError, Interrupted, TypeFault
-from evaluator.runtime.show import type_name
+from evaluator.runtime.brief import described, expected
+from evaluator.runtime.errors import DETAIL, STEP, EvalError, Interrupted, StackOverflow, TypeFault
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
 from evaluator.runtime.values import (
     COUNTERS,
@@ -44,6 +44,9 @@ class LambdaCode(Function):
     def place(self) -> Place:
         return Place(self.file, self.start, self.end)
 
+    def known_as(self) -> str:
+        return self.name
+
     def title(self) -> str:
         return f"'{self.name}'" if self.name else "anonymous lambda"
 
@@ -74,7 +77,7 @@ class LambdaCode(Function):
             value = self.body.eval(env)
         except EvalError as error:
             counters.depth = depth
-            error.note(f"while calling {self.title()}", self.place())
+            error.note(f"while calling {self.title()}", self.place(), DETAIL)
             error.__traceback__ = None
             raise
         except BaseException as stop:
@@ -129,7 +132,9 @@ class FormalsLambda(LambdaCode):
     def call(self, env: Env, argument: object) -> object:
         given = force(argument)
         if not isinstance(given, Attrs):
-            raise TypeFault(f"value is {type_name(given)} while a set was expected", self.place())
+            fault = expected("a set", given)
+            fault.note("while evaluating the value passed for the lambda argument", self.place())
+            raise fault
         inner: Env = self.empty.copy()
         inner[0] = env
         inner[1] = given
@@ -170,58 +175,152 @@ class FormalsLambda(LambdaCode):
         for name in sorted(given.items):
             if name not in self.names:
                 error = TypeFault(f"function {self.quoted()} called with unexpected argument '{name}'", self.place())
-                error.suggestions = self.names
+                error.suggest(name, self.names)
                 raise error
 
 
-def call(function: object, argument: object) -> object:
-    """The forced result of calling a forced ``function`` with a value or thunk."""
+def call(function: object, argument: object, site: Code | None = None) -> object:
+    """The forced result of calling a forced ``function`` with a value or thunk.
+
+    ``site`` is the expression that calls, for the trace; a built-in function has none.
+    """
     if isinstance(function, Closure):
-        return function.function.call(function.env, argument)
+        try:
+            return function.function.call(function.env, argument)
+        except EvalError as error:
+            if site is not None:
+                called(error, site)
+            raise
     if isinstance(function, Primop):
         if function.arity == 1:
             # A step of its own: what calls it may be a built-in function with a million elements.
             spend(1)
-            return force(function.run(function.session, force(argument) if function.strict else argument))
+            running = False
+            problem: EvalError
+            try:
+                value = force(argument) if function.strict else argument
+                running = True
+                return force(function.run(function.session, value))
+            except EvalError as error:
+                if running:
+                    builtin_called(error, function, site)
+                    raise
+                problem = error
+            return run_primop(function, [failed(problem)], site)
         return PartialPrimop(function, [argument])
     if isinstance(function, PartialPrimop):
         primop = function.primop
         arguments = function.arguments + [argument]
         if len(arguments) < primop.arity:
             return PartialPrimop(primop, arguments)
-        return run_primop(primop, arguments)
+        return run_primop(primop, arguments, site)
     if isinstance(function, Attrs):
         functor = function.get("__functor")
         if functor is not None:
             descend()
-            result = call(call(functor, function), argument)
+            try:
+                result = call(call(functor, function), argument)
+            except EvalError as error:
+                if site is not None:
+                    error.note("while calling a functor (an attribute set with a '__functor' attribute)", site.place())
+                raise
             COUNTERS.depth -= 1
             return result
-    raise TypeFault(f"attempt to call something which is not a function but {type_name(function)}")
+    fault = TypeFault(f"attempt to call something which is not a function but {described(function)}")
+    if site is not None:
+        fault.pin(site.place())
+    raise fault
 
 
 def call2(function: object, first: object, second: object) -> object:
     """The forced result of calling ``function`` with two arguments."""
     if isinstance(function, Primop) and function.arity == 2:
         spend(1)
-        if function.strict:
-            return force(function.run(function.session, force(first), force(second)))
-        return force(function.run(function.session, first, second))
+        stage: i64 = 0
+        problem: EvalError
+        try:
+            if function.strict:
+                a = force(first)
+                stage = 1
+                b = force(second)
+                stage = 2
+                return force(function.run(function.session, a, b))
+            stage = 2
+            return force(function.run(function.session, first, second))
+        except EvalError as error:
+            if stage == 2:
+                builtin_called(error, function, None)
+                raise
+            problem = error
+        return run_primop(function, [failed(problem), second] if stage == 0 else [first, failed(problem)])
     return call(call(function, first), second)
 
 
-def run_primop(primop: Primop, arguments: list[object]) -> object:
+def called(error: EvalError, site: Code) -> None:
+    """Notes the place of a call of a lambda for an error that came out of it."""
+    if isinstance(error, StackOverflow) and not error.frames:
+        error.pin(site.place())
+        return
+    # A call that did not come about is always told, with one that failed only the full trace bothers.
+    begun = error.frames and error.frames[-1].kind == DETAIL
+    error.note("from call site", site.place(), DETAIL if begun else STEP)
+
+
+@final
+class Failed(Code):
+    """What an argument is that could not be evaluated: whoever wants it gets the error."""
+
+    def __init__(self, error: EvalError) -> None:
+        self.error: Final = error
+
+    def resume(self, payload: object, extra: object) -> object:
+        raise self.error
+
+
+def failed(error: EvalError) -> Thunk:
+    """An argument that could not be evaluated, for a function that will want it.
+
+    It says what it wanted it for, or that something else is wrong first.
+    """
+    return Thunk(Failed(error), None)
+
+
+def run_primop(primop: Primop, arguments: list[object], site: Code | None = None) -> object:
     """Runs a built-in function that has all its arguments."""
     spend(1)
     if primop.strict:
-        arguments = [force(argument) for argument in arguments]
+        arguments = _forced(arguments)
     run = primop.run
     session = primop.session
-    if len(arguments) == 2:
-        return force(run(session, arguments[0], arguments[1]))
-    if len(arguments) == 3:
-        return force(run(session, arguments[0], arguments[1], arguments[2]))
-    return force(run(session, *arguments))
+    try:
+        if len(arguments) == 2:
+            return force(run(session, arguments[0], arguments[1]))
+        if len(arguments) == 3:
+            return force(run(session, arguments[0], arguments[1], arguments[2]))
+        return force(run(session, *arguments))
+    except EvalError as error:
+        builtin_called(error, primop, site)
+        raise
+
+
+def _forced(arguments: list[object]) -> list[object]:
+    """The arguments forced, up to the first that fails."""
+    values: list[object] = arguments.copy()
+    for index in range(len(values)):
+        argument = values[index]
+        if isinstance(argument, Thunk):
+            try:
+                values[index] = argument.run()
+            except EvalError as error:
+                values[index] = failed(error)
+                break
+    return values
+
+
+def builtin_called(error: EvalError, primop: Primop, site: Code | None) -> None:
+    """Notes the call of a built-in function for an error that came out of it."""
+    if primop.name != "addErrorContext":
+        error.note(f"while calling the '{primop.name}' builtin", None if site is None else site.place())
 
 
 class CallCode(Code):
@@ -236,11 +335,6 @@ class CallCode(Code):
     def place(self) -> Place:
         return Place(self.file, self.start, self.end)
 
-    def passed(self, error: EvalError) -> None:
-        if error.place is None:
-            error.place = self.place()
-        error.note("from call site", self.place())
-
 
 @final
 class Call1(CallCode):
@@ -252,17 +346,26 @@ class Call1(CallCode):
 
     def eval(self, env: Env) -> object:
         function = self.function.eval(env)
-        try:
-            if isinstance(function, Closure):
+        if isinstance(function, Closure):
+            try:
                 return function.function.call(function.env, self.argument.thunk(env))
-            if isinstance(function, Primop) and function.arity == 1:
-                if function.strict:
-                    return force(function.run(function.session, self.argument.eval(env)))
-                return force(function.run(function.session, self.argument.thunk(env)))
-            return call(function, self.argument.thunk(env))
-        except EvalError as error:
-            self.passed(error)
-            raise
+            except EvalError as error:
+                called(error, self)
+                raise
+        if isinstance(function, Primop) and function.arity == 1:
+            running = False
+            problem: EvalError
+            try:
+                argument = self.argument.eval(env) if function.strict else self.argument.thunk(env)
+                running = True
+                return force(function.run(function.session, argument))
+            except EvalError as error:
+                if running:
+                    builtin_called(error, function, self)
+                    raise
+                problem = error
+            return run_primop(function, [failed(problem)], self)
+        return call(function, self.argument.thunk(env), self)
 
 
 @final
@@ -276,20 +379,40 @@ class Call2(CallCode):
 
     def eval(self, env: Env) -> object:
         function = self.function.eval(env)
-        try:
-            if isinstance(function, Closure):
+        if isinstance(function, Closure):
+            try:
                 inner = function.function.call(function.env, self.first.thunk(env))
                 if isinstance(inner, Closure):
                     return inner.function.call(inner.env, self.second.thunk(env))
-                return call(inner, self.second.thunk(env))
-            if isinstance(function, Primop) and function.arity == 2:
-                if function.strict:
-                    return force(function.run(function.session, self.first.eval(env), self.second.eval(env)))
-                return force(function.run(function.session, self.first.thunk(env), self.second.thunk(env)))
-            return call(call(function, self.first.thunk(env)), self.second.thunk(env))
+            except EvalError as error:
+                called(error, self)
+                raise
+            return call(inner, self.second.thunk(env), self)
+        if isinstance(function, Primop) and function.arity == 2:
+            return self._run(function, env)
+        return call(call(function, self.first.thunk(env), self), self.second.thunk(env), self)
+
+    def _run(self, primop: Primop, env: Env) -> object:
+        stage: i64 = 0
+        problem: EvalError
+        first: object = None
+        try:
+            if primop.strict:
+                first = self.first.eval(env)
+                stage = 1
+                second = self.second.eval(env)
+                stage = 2
+                return force(primop.run(primop.session, first, second))
+            stage = 2
+            return force(primop.run(primop.session, self.first.thunk(env), self.second.thunk(env)))
         except EvalError as error:
-            self.passed(error)
-            raise
+            if stage == 2:
+                builtin_called(error, primop, self)
+                raise
+            problem = error
+        if stage == 0:
+            return run_primop(primop, [failed(problem), self.second.thunk(env)], self)
+        return run_primop(primop, [first, failed(problem)], self)
 
 
 @final
@@ -302,12 +425,8 @@ class CallMany(CallCode):
 
     def eval(self, env: Env) -> object:
         function = self.function.eval(env)
-        try:
-            if isinstance(function, Primop) and function.arity == len(self.arguments):
-                return run_primop(function, [argument.thunk(env) for argument in self.arguments])
-            for argument in self.arguments:
-                function = call(function, argument.thunk(env))
-            return function
-        except EvalError as error:
-            self.passed(error)
-            raise
+        if isinstance(function, Primop) and function.arity == len(self.arguments):
+            return run_primop(function, [argument.thunk(env) for argument in self.arguments], self)
+        for argument in self.arguments:
+            function = call(function, argument.thunk(env), self)
+        return function

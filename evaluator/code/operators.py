@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final, final
 
 from mypy_extensions import i64
 
+from evaluator.runtime.brief import expected
 from evaluator.runtime.bulk import LARGE_TEXT, ask_for, concatenated
 from evaluator.runtime.coerce import NO_CONTEXT, canonical, coerce_into, make_string, rejoin
-from evaluator.runtime.compare import equal, less
-from evaluator.runtime.errors import AssertionFailed, EvalError, TypeFault
+from evaluator.runtime.compare import difference, equal, less
+from evaluator.runtime.errors import AssertionFailed, EvalError, InfiniteRecursion, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import MergedPositions, Place, SourceFile
 from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue
@@ -38,112 +39,197 @@ class Placed(Code):
     def place(self) -> Place:
         return Place(self.file, self.start, self.end)
 
-    def truth(self, value: object) -> bool:
-        """A Boolean, or the error that there is none."""
-        if isinstance(value, bool):
-            return value
-        raise TypeFault(f"value is {type_name(value)} while a Boolean was expected", self.place())
+
+@final
+class Operand:
+    """Where an operand or condition stands.
+
+    ``origin`` is where Nix says that its expression is: inside parentheses, at the operator of an operation; below
+    zero for what is nowhere to Nix (numbers, strings without interpolation, ``let``).
+    """
+
+    def __init__(self, file: SourceFile, start: int, end: int, origin: int) -> None:
+        self.file: Final = file
+        self.start: Final = start
+        self.end: Final = end
+        self.origin: Final = origin
+
+    def whole(self) -> Place:
+        return Place(self.file, self.start, self.end)
+
+    def known(self) -> Place | None:
+        return None if self.origin < 0 else Place(self.file, self.origin, self.end)
+
+    def note(self, error: EvalError, text: str) -> None:
+        """Notes what the operand was evaluated for."""
+        place = self.known()
+        if not error.frames and isinstance(error, InfiniteRecursion):
+            error.pin(place)
+        error.note(text, place)
+        if place is None:
+            error.locate(self.whole())
+
+
+def truth(code: Code, env: Env, operand: Operand, doing: str) -> bool:
+    """The Boolean that an expression is."""
+    try:
+        value = code.eval(env)
+        if value is True:
+            return True
+        if value is False:
+            return False
+        raise expected("a Boolean", value, operand.known())
+    except EvalError as error:
+        operand.note(error, doing)
+        raise
 
 
 @final
-class IfCode(Placed):
-    def __init__(self, condition: Code, yes: Code, no: Code, file: SourceFile, start: int, end: int) -> None:
-        super().__init__(file, start, end)
+class IfCode(Code):
+    def __init__(self, condition: Code, yes: Code, no: Code, where: Operand) -> None:
         self.condition: Final = condition
         self.yes: Final = yes
         self.no: Final = no
+        self.where: Final = where
+
+    def place(self) -> Place:
+        return self.where.whole()
 
     def eval(self, env: Env) -> object:
-        test = self.condition.eval(env)
+        try:
+            test = self.condition.eval(env)
+        except EvalError as error:
+            self.where.note(error, "while evaluating a branch condition")
+            raise
         if test is True:
             return self.yes.eval(env)
         if test is False:
             return self.no.eval(env)
-        self.truth(test)
-        return None
+        fault = expected("a Boolean", test, self.where.known())
+        self.where.note(fault, "while evaluating a branch condition")
+        raise fault
 
 
 @final
 class AssertCode(Placed):
-    """``assert condition; body``; the place is that of the condition."""
+    """``assert condition; body``. ``shown`` writes the condition as Nix does."""
 
-    def __init__(self, condition: Code, body: Code, file: SourceFile, start: int, end: int) -> None:
+    def __init__(
+        self, condition: Code, body: Code, where: Operand, shown: Shown, file: SourceFile, start: int, end: int
+    ) -> None:
         super().__init__(file, start, end)
         self.condition: Final = condition
         self.body: Final = body
+        self.where: Final = where
+        self.shown: Final = shown
 
     def eval(self, env: Env) -> object:
-        if not self.truth(self.condition.eval(env)):
-            raise AssertionFailed(f"assertion '{self.file.text[self.start : self.end]}' failed", self.place())
+        if not truth(self.condition, env, self.where, "in the condition of the assert statement"):
+            raise self._failed(env)
         return self.body.eval(env)
+
+    def _failed(self, env: Env) -> EvalError:
+        condition = self.condition
+        text = self.shown.text()
+        if isinstance(condition, EqualCode):
+            left = condition.left.eval(env)
+            right = condition.right.eval(env)
+            fault = difference(left, right, condition.operator_place())
+            if fault is not None:
+                fault.note(f"while evaluating the condition of the assertion '{text}'", self.place())
+                return fault
+        return AssertionFailed(f"assertion '{text}' failed", self.place())
+
+
+class Shown:
+    """An expression that can be written in the words of Nix; what it is made of is not known here."""
+
+    def text(self) -> str:
+        raise NotImplementedError
 
 
 @final
 class Operands:
-    """The two sides of an operator, and where they stand."""
+    """The two sides of an operator, and where all of it stands."""
 
     def __init__(
-        self, left: Code, right: Code, file: SourceFile, start: int, left_end: int, right_start: int, end: int
+        self, left: Code, right: Code, left_at: Operand, right_at: Operand, operator: str, operator_start: int
     ) -> None:
         self.left: Final = left
         self.right: Final = right
-        self.file: Final = file
-        self.start: Final = start
-        self.left_end: Final = left_end
-        self.right_start: Final = right_start
-        self.end: Final = end
+        self.left_at: Final = left_at
+        self.right_at: Final = right_at
+        self.operator: Final = operator
+        self.operator_start: Final = operator_start
 
 
-class BinaryCode(Placed):
+class BinaryCode(Code):
     def __init__(self, operands: Operands) -> None:
-        super().__init__(operands.file, operands.start, operands.end)
         self.left: Final = operands.left
         self.right: Final = operands.right
-        self.left_end: Final = operands.left_end
-        self.right_start: Final = operands.right_start
+        self.operands: Final = operands
 
-    def place_of(self, operand: Code) -> Place:
-        """Where an operand stands; the place of the whole operation for anything else."""
-        if operand is self.left:
-            return Place(self.file, self.start, self.left_end)
-        if operand is self.right:
-            return Place(self.file, self.right_start, self.end)
-        return self.place()
+    def place(self) -> Place:
+        operands = self.operands
+        return Place(operands.left_at.file, operands.left_at.start, operands.right_at.end)
 
-    def operand_truth(self, operand: Code, env: Env) -> bool:
+    def operator_place(self) -> Place:
+        operands = self.operands
+        start = operands.operator_start
+        return Place(operands.left_at.file, start, start + len(operands.operator))
+
+    def note(self, error: EvalError, right: bool) -> None:
+        """Notes which operand an error came out of."""
+        operands = self.operands
+        if right:
+            operands.right_at.note(error, f"in the right operand of '{operands.operator}'")
+        else:
+            operands.left_at.note(error, f"in the left operand of '{operands.operator}'")
+
+    def operand_truth(self, right: bool, env: Env) -> bool:
         """The Boolean that an operand is."""
-        value = operand.eval(env)
-        if isinstance(value, bool):
-            return value
-        raise TypeFault(f"value is {type_name(value)} while a Boolean was expected", self.place_of(operand))
+        try:
+            value = self.right.eval(env) if right else self.left.eval(env)
+            if value is True:
+                return True
+            if value is False:
+                return False
+            operands = self.operands
+            raise expected("a Boolean", value, (operands.right_at if right else operands.left_at).known())
+        except EvalError as error:
+            self.note(error, right)
+            raise
 
 
 @final
 class AndCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return self.operand_truth(self.left, env) and self.operand_truth(self.right, env)
+        return self.operand_truth(False, env) and self.operand_truth(True, env)
 
 
 @final
 class OrCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return self.operand_truth(self.left, env) or self.operand_truth(self.right, env)
+        return self.operand_truth(False, env) or self.operand_truth(True, env)
 
 
 @final
 class ImpliesCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return not self.operand_truth(self.left, env) or self.operand_truth(self.right, env)
+        return not self.operand_truth(False, env) or self.operand_truth(True, env)
 
 
 @final
-class NotCode(Placed):
-    def __init__(self, operand: Code, file: SourceFile, start: int, end: int) -> None:
-        super().__init__(file, start, end)
+class NotCode(Code):
+    def __init__(self, operand: Code, where: Operand) -> None:
         self.operand: Final = operand
+        self.where: Final = where
+
+    def place(self) -> Place:
+        return self.where.whole()
 
     def eval(self, env: Env) -> object:
-        return not self.truth(self.operand.eval(env))
+        return not truth(self.operand, env, self.where, "in the argument of '!'")
 
 
 @final
@@ -153,27 +239,47 @@ class NegateCode(Placed):
         self.operand: Final = operand
 
     def eval(self, env: Env) -> object:
-        value = self.operand.eval(env)
-        if isinstance(value, bool):
-            raise TypeFault("value is a Boolean while an integer was expected", self.place())
-        if isinstance(value, int):
-            return checked(-value, self.place(), "negating", value, None)
-        if isinstance(value, float):
-            # Nix subtracts from zero: there is no negative zero.
-            return 0.0 - value
-        raise TypeFault(f"value is {type_name(value)} while an integer was expected", self.place())
+        # To Nix it is a call: `builtins.sub 0 operand`.
+        try:
+            value = self.operand.eval(env)
+            if isinstance(value, float):
+                return 0.0 - value  # there is no negative zero
+            return arithmetic("sub", 0, value)
+        except EvalError as error:
+            error.note("while calling the 'sub' builtin", self.place())
+            raise
 
 
 @final
 class EqualCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return equal(self.left.eval(env), self.right.eval(env))
+        stage: i64 = 0
+        try:
+            left = self.left.eval(env)
+            stage = 1
+            right = self.right.eval(env)
+            stage = 2
+            return equal(left, right)
+        except EvalError as error:
+            if stage < 2:
+                self.note(error, stage == 1)
+            raise
 
 
 @final
 class UnequalCode(BinaryCode):
     def eval(self, env: Env) -> object:
-        return not equal(self.left.eval(env), self.right.eval(env))
+        stage: i64 = 0
+        try:
+            left = self.left.eval(env)
+            stage = 1
+            right = self.right.eval(env)
+            stage = 2
+            return not equal(left, right)
+        except EvalError as error:
+            if stage < 2:
+                self.note(error, stage == 1)
+            raise
 
 
 @final
@@ -187,16 +293,20 @@ class LessCode(BinaryCode):
 
     def eval(self, env: Env) -> object:
         # The side that stands for the lesser is evaluated first.
-        if self.swapped:
-            right = self.right.eval(env)
-            left = self.left.eval(env)
-        else:
-            left = self.left.eval(env)
-            right = self.right.eval(env)
         try:
-            below = less(right, left) if self.swapped else less(left, right)
+            if self.swapped:
+                right = self.right.eval(env)
+                left = self.left.eval(env)
+                below = less(right, left)
+            else:
+                left = self.left.eval(env)
+                right = self.right.eval(env)
+                below = less(left, right)
         except EvalError as error:
-            error.locate(self.place())
+            place = self.operator_place()
+            error.note("while calling the 'lessThan' builtin", place)
+            if self.negated:
+                error.note("in the argument of '!'", place)
             raise
         return below != self.negated
 
@@ -206,12 +316,18 @@ class UpdateCode(BinaryCode):
     """``left // right``."""
 
     def eval(self, env: Env) -> object:
-        left = self.left.eval(env)
-        if not isinstance(left, Attrs):
-            raise TypeFault(f"value is {type_name(left)} while a set was expected", self.place_of(self.left))
-        right = self.right.eval(env)
-        if not isinstance(right, Attrs):
-            raise TypeFault(f"value is {type_name(right)} while a set was expected", self.place_of(self.right))
+        on_right = False
+        try:
+            left = self.left.eval(env)
+            if not isinstance(left, Attrs):
+                raise expected("a set", left)
+            on_right = True
+            right = self.right.eval(env)
+            if not isinstance(right, Attrs):
+                raise expected("a set", right)
+        except EvalError as error:
+            self.note(error, on_right)
+            raise
         return update(left, right)
 
 
@@ -240,17 +356,28 @@ class ConcatCode(BinaryCode):
     """``left ++ right``."""
 
     def eval(self, env: Env) -> object:
-        left = self.left.eval(env)
-        right = self.right.eval(env)
+        on_right = False
+        try:
+            left = self.left.eval(env)
+            on_right = True
+            right = self.right.eval(env)
+        except EvalError as error:
+            self.note(error, on_right)
+            raise
         if not isinstance(left, list):
-            raise TypeFault(f"value is {type_name(left)} while a list was expected", self.place_of(self.left))
+            raise self._no_list(left)
         if not isinstance(right, list):
-            raise TypeFault(f"value is {type_name(right)} while a list was expected", self.place_of(self.right))
+            raise self._no_list(right)
         if not right:
             return left
         if not left:
             return right
         return concatenated(left, right)
+
+    def _no_list(self, value: object) -> EvalError:
+        fault = expected("a list", value)
+        fault.note("while evaluating one of the elements to concatenate", self.operator_place())
+        return fault
 
 
 @final
@@ -271,24 +398,32 @@ def checked(result: int, place: Place | None, doing: str, left: int, right: int 
     raise EvalError(f"integer overflow in {_DOING[doing][0]} {left} {_DOING[doing][1]} {right}", place)
 
 
-def arithmetic(op: str, left: object, right: object, place: Place | None) -> object:
+_SIDES: Final = {
+    "add": "argument of the addition",
+    "sub": "argument of the subtraction",
+    "mul": "argument of the multiplication",
+    "div": "operand of the division",
+}
+
+
+def arithmetic(op: str, left: object, right: object) -> object:
     """``add``, ``sub``, ``mul``, ``div`` of two forced numbers."""
     if isinstance(left, int) and isinstance(right, int) and not isinstance(left, bool) and not isinstance(right, bool):
         if op == "add":
-            return checked(left + right, place, op, left, right)
+            return checked(left + right, None, op, left, right)
         if op == "sub":
-            return checked(left - right, place, op, left, right)
+            return checked(left - right, None, op, left, right)
         if op == "mul":
-            return checked(left * right, place, op, left, right)
+            return checked(left * right, None, op, left, right)
         if right == 0:
-            raise EvalError("division by zero", place)
+            raise EvalError("division by zero")
         quotient = abs(left) // abs(right)
-        return checked(quotient if (left < 0) == (right < 0) else -quotient, place, op, left, right)
-    if op == "div" and number(right, "a float", place) == 0.0:
-        raise EvalError("division by zero", place)
+        return checked(quotient if (left < 0) == (right < 0) else -quotient, None, op, left, right)
+    if op == "div" and number(right, "a float", op, "second") == 0.0:
+        raise EvalError("division by zero")
     wanted = "a float" if isinstance(left, float) or isinstance(right, float) else "an integer"
-    a = number(left, wanted, place)
-    b = number(right, wanted, place)
+    a = number(left, wanted, op, "first")
+    b = number(right, wanted, op, "second")
     if op == "add":
         return a + b
     if op == "sub":
@@ -298,11 +433,13 @@ def arithmetic(op: str, left: object, right: object, place: Place | None) -> obj
     return a / b
 
 
-def number(value: object, wanted: str, place: Place | None) -> float:
-    """A forced number as a float; the error says what was ``wanted``."""
+def number(value: object, wanted: str, op: str, side: str) -> float:
+    """A forced number as a float; the error says what was ``wanted`` on which ``side``."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    raise TypeFault(f"value is {type_name(value)} while {wanted} was expected", place)
+    fault = expected(wanted, value)
+    fault.note(f"while evaluating the {side} {_SIDES[op]}", None)
+    raise fault
 
 
 @final
@@ -314,13 +451,15 @@ class ArithmeticCode(BinaryCode):
         self.op: Final = op
 
     def eval(self, env: Env) -> object:
-        left = self.left.eval(env)
-        right = self.right.eval(env)
         try:
-            return arithmetic(self.op, left, right, None)
+            return arithmetic(self.op, self.left.eval(env), self.right.eval(env))
         except EvalError as error:
-            error.locate(self.place())
+            error.note(f"while calling the '{self.op}' builtin", self.operator_place())
             raise
+
+
+_SEGMENT: Final = "while evaluating a path segment"
+_OPERAND: Final = "in an operand of '+'"
 
 
 @final
@@ -332,48 +471,76 @@ class AddCode(BinaryCode):
         self.session: Final = session
 
     def eval(self, env: Env) -> object:
-        left = self.left.eval(env)
-        right = self.right.eval(env)
+        stage: i64 = 0
+        left: object = None
+        try:
+            left = self.left.eval(env)
+            stage = 1
+            right = self.right.eval(env)
+        except EvalError as error:
+            if stage == 1:
+                self._check_left(left)
+            (self.operands.right_at if stage == 1 else self.operands.left_at).note(error, _OPERAND)
+            raise
         if isinstance(left, str) and isinstance(right, str):
             if len(left) + len(right) > LARGE_TEXT:
                 ask_for(len(left) + len(right))
             if left.isascii() or right.isascii():
                 return left + right
             return rejoin(left + right)
-        at: Code = self
+        if isinstance(left, (int, float)) and not isinstance(left, bool):
+            if isinstance(right, (int, float)) and not isinstance(right, bool):
+                try:
+                    return arithmetic("add", left, right)
+                except EvalError as error:
+                    error.pin(self.operands.right_at.whole())
+                    raise
+            raise TypeFault(f"cannot add {type_name(right)} to {type_name(left)}", self.operands.right_at.whole())
+        pieces: list[str] = []
+        if isinstance(left, PathValue):
+            if self._segment(right, pieces, NO_CONTEXT, False, True):
+                raise EvalError(
+                    "a string that refers to a store path cannot be appended to a path", self.operator_place()
+                )
+            return PathValue(canonical(left.path + "".join(pieces)))
+        copy = isinstance(left, (str, ContextString))
+        context = self._segment(left, pieces, NO_CONTEXT, copy, False)
+        context = self._segment(right, pieces, context, copy, True)
+        return make_string(rejoin("".join(pieces)), context)
+
+    def _segment(
+        self, value: object, pieces: list[str], context: frozenset[str], copy: bool, right: bool
+    ) -> frozenset[str]:
+        """Adds the text of an operand."""
         try:
-            if isinstance(left, (int, float)) and not isinstance(left, bool):
-                if isinstance(right, (int, float)) and not isinstance(right, bool):
-                    return arithmetic("add", left, right, None)
-                at = self.right
-                raise TypeFault(f"cannot add {type_name(right)} to {type_name(left)}")
-            pieces: list[str] = []
-            if isinstance(left, PathValue):
-                at = self.right
-                context = coerce_into(self.session, right, pieces, NO_CONTEXT, False, False)
-                if context:
-                    raise TypeFault("a string that refers to a store path cannot be appended to a path")
-                return PathValue(canonical(left.path + "".join(pieces)))
-            copy = isinstance(left, (str, ContextString))
-            at = self.left
-            context = coerce_into(self.session, left, pieces, NO_CONTEXT, copy, False)
-            at = self.right
-            context = coerce_into(self.session, right, pieces, context, copy, False)
-            return make_string(rejoin("".join(pieces)), context)
+            return coerce_into(self.session, value, pieces, context, copy, False)
         except EvalError as error:
-            error.locate(self.place_of(at))
+            place = (self.operands.right_at if right else self.operands.left_at).whole()
+            error.explain(_SEGMENT, place)
+            error.locate(place)
             raise
+
+    def _check_left(self, left: object) -> None:
+        """The right side failed; to Nix it would not have come to that if the left one is no text."""
+        if not isinstance(left, (int, float, str, PathValue, ContextString)) or isinstance(left, bool):
+            self._segment(left, [], NO_CONTEXT, False, False)
 
 
 @final
 class InterpolateCode(Placed):
     """A string with interpolations; ``parts`` are constants and expressions.
 
-    ``spots``: where each part starts and ends, two numbers for each (of no meaning for constants).
+    ``spots``: where the interpolation of each part stands (None for constants).
     """
 
     def __init__(
-        self, session: Session, parts: list[Code], spots: list[int], file: SourceFile, start: int, end: int
+        self,
+        session: Session,
+        parts: list[Code],
+        spots: list[Operand | None],
+        file: SourceFile,
+        start: int,
+        end: int,
     ) -> None:
         super().__init__(file, start, end)
         self.session: Final = session
@@ -384,16 +551,19 @@ class InterpolateCode(Placed):
         pieces: list[str] = []
         context = NO_CONTEXT
         index: i64 = 0
+        evaluated = False
         try:
             for part in self.parts:
+                evaluated = False
                 value = part.eval(env)
                 if isinstance(value, str):
                     pieces.append(value)
                 else:
+                    evaluated = True
                     context = coerce_into(self.session, value, pieces, context, True, False)
                 index += 1
         except EvalError as error:
-            error.locate(Place(self.file, self.spots[2 * index], self.spots[2 * index + 1]))
+            note_segment(error, self.spots[index], evaluated)
             raise
         text = "".join(pieces)
         if len(text) > LARGE_TEXT:
@@ -405,12 +575,29 @@ class InterpolateCode(Placed):
         return text
 
 
+def note_segment(error: EvalError, spot: Operand | None, evaluated: bool) -> None:
+    """Notes that an interpolation failed, or that its value is no text."""
+    if spot is None:
+        return
+    if evaluated:
+        error.explain(_SEGMENT, spot.whole())
+        error.locate(spot.whole())
+    else:
+        spot.note(error, _OPERAND)
+
+
 @final
 class PathCode(Placed):
     """A path literal with interpolations; ``spots`` as of :class:`InterpolateCode`."""
 
     def __init__(
-        self, session: Session, parts: list[Code], spots: list[int], file: SourceFile, start: int, end: int
+        self,
+        session: Session,
+        parts: list[Code],
+        spots: list[Operand | None],
+        file: SourceFile,
+        start: int,
+        end: int,
     ) -> None:
         super().__init__(file, start, end)
         self.session: Final = session
@@ -421,14 +608,18 @@ class PathCode(Placed):
         pieces: list[str] = []
         context = NO_CONTEXT
         index: i64 = 0
+        evaluated = False
         try:
             for part in self.parts:
-                context = coerce_into(self.session, part.eval(env), pieces, context, False, False)
+                evaluated = False
+                value = part.eval(env)
+                evaluated = True
+                context = coerce_into(self.session, value, pieces, context, False, False)
                 if context:
-                    raise TypeFault("a string that refers to a store path cannot be appended to a path")
+                    raise EvalError("a string that refers to a store path cannot be appended to a path", self.place())
                 index += 1
         except EvalError as error:
-            error.locate(Place(self.file, self.spots[2 * index], self.spots[2 * index + 1]))
+            note_segment(error, self.spots[index], evaluated)
             raise
         return PathValue(canonical("".join(pieces)))
 
@@ -446,5 +637,5 @@ class SearchPathCode(Placed):
         try:
             return PathValue(self.session.find_file(self.name))
         except EvalError as error:
-            error.locate(self.place())
+            error.note("while calling the 'findFile' builtin", self.place())
             raise

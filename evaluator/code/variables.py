@@ -6,8 +6,8 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from evaluator.runtime.errors import HoleForced, TypeFault, UndefinedVariable
-from evaluator.runtime.show import type_name
+from evaluator.runtime.brief import expected
+from evaluator.runtime.errors import HoleForced, UndefinedVariable
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import Attrs, Code, Env, Thunk
 
@@ -151,11 +151,15 @@ class Local(Code):
 
 @final
 class WithVariable(Code):
-    """A name that only enclosing ``with`` expressions can bind; ``depths`` innermost first."""
+    """A name that only enclosing ``with`` expressions can bind.
 
-    def __init__(self, name: str, depths: list[int], file: SourceFile, start: int) -> None:
+    ``depths`` tells how far out they are, innermost first, ``starts`` where they stand.
+    """
+
+    def __init__(self, name: str, depths: list[int], starts: list[int], file: SourceFile, start: int) -> None:
         self.name: Final = name
         self.depths: Final = depths
+        self.starts: Final = starts
         self.file: Final = file
         self.start: Final = start
 
@@ -174,7 +178,13 @@ class WithVariable(Code):
                 climbed += 1
             namespace = _read(at, 1)
             if not isinstance(namespace, Attrs):
-                raise TypeFault(f"value is {type_name(namespace)} while a set was expected", self.place())
+                start = self.starts[self.depths.index(depth)]
+                fault = expected("a set", namespace)
+                fault.note(
+                    "while evaluating the first subexpression of a with expression",
+                    Place(self.file, start, start + len("with")),
+                )
+                raise fault
             value = namespace.get(name)
             if value is not None:
                 return value

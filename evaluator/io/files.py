@@ -148,7 +148,7 @@ class Files:
             # os.read is a third of the price of open(): nixpkgs is thousands of small files.
             descriptor = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise self._failure(f"opening file '{path}': {error.strerror}") from None
+            raise self._failure(said(error, path, f"opening file '{path}'")) from None
         try:
             status = os.fstat(descriptor)
             size = status.st_size
@@ -262,7 +262,7 @@ class Files:
         try:
             entries = scan(disk)
         except OSError as error:
-            raise self._failure(f"reading directory '{path}': {error.strerror}") from None
+            raise self._failure(said(error, path, f"reading directory '{path}'")) from None
         if self.reads is not None:
             self.reads.note(NAMES, disk, names_value(entries))
         for document in self._documents:
@@ -412,8 +412,16 @@ def unreadable(error: OSError, path: str) -> EvalError:
         path = named.decode("utf-8", "surrogateescape")
     elif isinstance(named, str):
         path = named
-    doing = "getting status of" if isinstance(error, FileNotFoundError) else "reading"
-    return EvalError(f"{doing} '{path}': {error.strerror}")
+    return EvalError(said(error, path, f"reading '{path}'"))
+
+
+def said(error: OSError, path: str, doing: str) -> str:
+    """What Nix says of a file that cannot be used."""
+    if isinstance(error, FileNotFoundError):
+        return f"path '{path}' does not exist"
+    if isinstance(error, NotADirectoryError):
+        return f"'{path}' is not a directory"
+    return f"{doing}: {error.strerror}"
 
 
 def _kind(mode: int) -> str:

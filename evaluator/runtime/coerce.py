@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from evaluator.code.functions import call
+from evaluator.runtime.brief import brief, expected
 from evaluator.runtime.bulk import joined, packed
-from evaluator.runtime.errors import TypeFault
+from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
 from evaluator.runtime.show import type_name
+from evaluator.runtime.source import Place
 from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, descend, force, spend
 
 if TYPE_CHECKING:
     from evaluator.session import Session
 
 NO_CONTEXT: Final[frozenset[str]] = frozenset()
+_ELEMENT: Final = "while evaluating one element of the list"
 
 
 def make_string(text: str, context: frozenset[str]) -> object:
@@ -32,25 +35,50 @@ def rejoin(text: str) -> str:
     return text
 
 
-def as_string(value: object, what: str = "") -> str:
-    """The text of a string, context dropped. Raises TypeFault for anything else."""
-    value = force(value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, ContextString):
-        return value.text
-    raise TypeFault(f"value is {type_name(value)} while a string was expected{what}")
+def as_string(value: object, doing: str = "") -> str:
+    """The text of a string, context dropped. Raises TypeFault for anything else.
+
+    ``doing`` says, here and below, what the value is wanted for, in the words of a trace.
+    """
+    try:
+        value = force(value)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, ContextString):
+            return value.text
+        raise expected("a string", value)
+    except EvalError as error:
+        error.note(doing, None)
+        raise
 
 
-def as_string_no_context(value: object) -> str:
+def as_string_no_context(value: object, doing: str = "") -> str:
     """The text of a string that must not refer to a store path."""
-    value = force(value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, ContextString):
-        path = sorted(value.context)[0]
-        raise TypeFault(f"the string '{value.text}' is not allowed to refer to a store path (such as '{path}')")
-    raise TypeFault(f"value is {type_name(value)} while a string was expected")
+    try:
+        value = force(value)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, ContextString):
+            raise refers_to_store(value)
+        raise expected("a string", value)
+    except EvalError as error:
+        error.note(doing, None)
+        raise
+
+
+def refers_to_store(text: ContextString) -> EvalError:
+    """The error that a string has context where it must not."""
+    return EvalError(
+        f"the string '{text.text}' is not allowed to refer to a store path (such as '{_shown(min(text.context))}')"
+    )
+
+
+def _shown(element: str) -> str:
+    """An element of a string context as messages name it."""
+    if element.startswith("!"):
+        _, output, path = element.split("!", 2)
+        return f"{path}^{output}"
+    return element.removeprefix("=")
 
 
 def context_of(value: object) -> frozenset[str]:
@@ -60,41 +88,71 @@ def context_of(value: object) -> frozenset[str]:
     return NO_CONTEXT
 
 
-def as_attrs(value: object) -> Attrs:
+def as_attrs(value: object, doing: str = "") -> Attrs:
     value = force(value)
     if isinstance(value, Attrs):
         return value
-    raise TypeFault(f"value is {type_name(value)} while a set was expected")
+    fault = expected("a set", value)
+    fault.note(doing, None)
+    raise fault
 
 
-def as_list(value: object) -> list[object]:
+def as_list(value: object, doing: str = "") -> list[object]:
     value = force(value)
     if isinstance(value, list):
         return value
-    raise TypeFault(f"value is {type_name(value)} while a list was expected")
+    fault = expected("a list", value)
+    fault.note(doing, None)
+    raise fault
 
 
-def as_int(value: object) -> int:
-    value = force(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise TypeFault(f"value is {type_name(value)} while an integer was expected")
+def as_int(value: object, doing: str = "") -> int:
+    try:
+        value = force(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        raise expected("an integer", value)
+    except EvalError as error:
+        error.note(doing, None)
+        raise
 
 
-def as_bool(value: object) -> bool:
-    value = force(value)
-    if isinstance(value, bool):
-        return value
-    raise TypeFault(f"value is {type_name(value)} while a Boolean was expected")
+def as_bool(value: object, doing: str = "") -> bool:
+    if value is True:
+        return True
+    if value is False:
+        return False
+    try:
+        value = force(value)
+        if isinstance(value, bool):
+            return value
+        raise expected("a Boolean", value)
+    except EvalError as error:
+        error.note(doing, None)
+        raise
 
 
-def as_function(value: object) -> object:
+def as_function(value: object, doing: str = "") -> object:
     """The forced value if it can be called."""
-    value = force(value)
-    if isinstance(value, (str, int, float, list, PathValue, ContextString)) or value is NULL:
-        raise TypeFault(f"value is {type_name(value)} while a function was expected")
-    if isinstance(value, Attrs) and value.find("__functor") is None:
-        raise TypeFault("value is a set while a function was expected")
+    try:
+        value = force(value)
+        if isinstance(value, (str, int, float, list, PathValue, ContextString)) or value is NULL:
+            raise expected("a function", value)
+        if isinstance(value, Attrs) and value.find("__functor") is None:
+            raise expected("a function", value)
+        return value
+    except EvalError as error:
+        error.note(doing, None)
+        raise
+
+
+def attribute_of(attrs: Attrs, name: str, doing: str = "") -> object:
+    """The forced attribute. Raises MissingAttribute, a failing attribute's own error."""
+    value = attrs.get(name)
+    if value is None:
+        fault = MissingAttribute(f"attribute '{name}' missing")
+        fault.note(doing, None)
+        raise fault
     return value
 
 
@@ -104,12 +162,19 @@ def format_float(value: float) -> str:
 
 
 def coerce_into(
-    session: Session, value: object, pieces: list[str], context: frozenset[str], copy: bool, more: bool
+    session: Session,
+    value: object,
+    pieces: list[str],
+    context: frozenset[str],
+    copy: bool,
+    more: bool,
+    doing: str = "",
 ) -> frozenset[str]:
     """Appends the text of ``value`` coerced to a string to ``pieces``; answers ``context`` joined with its context.
 
     ``copy``: a path is copied to the store (what interpolation does) rather than named.
-    ``more``: null, booleans, numbers and lists are coerced as well (what ``toString`` does).
+    ``more``: null, booleans, numbers and lists are coerced as well (what ``toString`` does); ``doing`` is noted for
+    what is wrong with an element of a list. Whoever calls this has to explain an error that the value itself is wrong.
     """
     value = force(value)
     if isinstance(value, str):
@@ -131,14 +196,7 @@ def coerce_into(
         return context
     if isinstance(value, Attrs):
         descend()
-        to_string = value.get("__toString")
-        if to_string is not None:
-            context = coerce_into(session, call(to_string, value), pieces, context, copy, more)
-        else:
-            out_path = value.get("outPath")
-            if out_path is None:
-                raise TypeFault("cannot coerce a set to a string")
-            context = coerce_into(session, out_path, pieces, context, copy, more)
+        context = _coerce_attrs(session, value, pieces, context, copy, more)
         COUNTERS.depth -= 1
         return context
     if more:
@@ -160,45 +218,127 @@ def coerce_into(
             start = len(pieces)
             for index in range(len(value)):
                 spend(1)
-                element = force(value[index])
-                context = coerce_into(session, element, pieces, context, copy, more)
+                element = value[index]
+                try:
+                    element = force(element)
+                    context = coerce_into(session, element, pieces, context, copy, more, _ELEMENT)
+                except EvalError as error:
+                    error.explain(_ELEMENT, None)
+                    error.note(doing, None)
+                    raise
                 # An empty list as an element adds no separator (kept from C++ Nix).
                 if index < last and not (isinstance(element, list) and len(element) == 0):
                     pieces.append(" ")
                 start = packed(pieces, start)
             COUNTERS.depth -= 1
             return context
-    raise TypeFault(f"cannot coerce {type_name(value)} to a string")
+    raise not_text(value)
 
 
-def coerce(session: Session, value: object, copy: bool, more: bool) -> object:
+def not_text(value: object) -> EvalError:
+    """The error that a forced value is nothing to make a string of."""
+    return TypeFault(f"cannot coerce {type_name(value)} to a string: {brief(value)}").unexplained()
+
+
+def _coerce_attrs(
+    session: Session, attrs: Attrs, pieces: list[str], context: frozenset[str], copy: bool, more: bool
+) -> frozenset[str]:
+    to_string = attrs.get("__toString")
+    if to_string is not None:
+        place = attrs.place_of("__toString")
+        value = stringified(attrs, to_string, place)
+        try:
+            return coerce_into(session, value, pieces, context, copy, more)
+        except EvalError as error:
+            error.note("while using the result of the `__toString` attribute", place)
+            raise
+    out_path = attrs.find("outPath")
+    if out_path is None:
+        raise not_text(attrs)
+    doing = "evaluating"
+    try:
+        out_path = force(out_path)
+        doing = "using"
+        return coerce_into(session, out_path, pieces, context, copy, more)
+    except EvalError as error:
+        error.note(f"while {doing} the `outPath` attribute", attrs.place_of("outPath"))
+        raise
+
+
+def stringified(attrs: Attrs, to_string: object, place: Place | None) -> object:
+    """What a set's ``__toString``, defined at ``place``, answers."""
+    try:
+        return call(to_string, attrs)
+    except EvalError as error:
+        if not error.frames:
+            error.pin(place)
+        error.note("while calling the `__toString` attribute", place)
+        raise
+
+
+def coerce(session: Session, value: object, copy: bool, more: bool, doing: str = "") -> object:
     """``value`` coerced to a string value, as :func:`coerce_into` does."""
     value = force(value)
     if isinstance(value, (str, ContextString)):
         return value
     pieces: list[str] = []
-    context = coerce_into(session, value, pieces, NO_CONTEXT, copy, more)
+    try:
+        context = coerce_into(session, value, pieces, NO_CONTEXT, copy, more, doing)
+    except EvalError as error:
+        error.explain(doing, None)
+        raise
     return make_string(rejoin(joined(pieces)), context)
 
 
-def coerce_to_path(session: Session, value: object) -> str:
+def coerce_to_path(session: Session, value: object, doing: str = "while realising the context of a path") -> str:
     """An absolute path out of a path or a string that starts with a slash (context checked by the session)."""
+    try:
+        return _path_of(session, value)
+    except EvalError as error:
+        error.explain(doing, None)
+        raise
+
+
+def _path_of(session: Session, value: object) -> str:
     value = force(value)
     if isinstance(value, PathValue):
         return value.path
-    if isinstance(value, Attrs) and value.find("outPath") is not None and value.find("__toString") is None:
+    if isinstance(value, Attrs):
         descend()
-        path = coerce_to_path(session, value.get("outPath"))
+        path = _path_of_attrs(session, value)
         COUNTERS.depth -= 1
         return path
     pieces: list[str] = []
     context = coerce_into(session, value, pieces, NO_CONTEXT, False, False)
     text = "".join(pieces)
     if not text.startswith("/"):
-        raise TypeFault(f"string '{text}' doesn't represent an absolute path")
+        raise EvalError(f"string '{text}' doesn't represent an absolute path").unexplained()
     if context:
         session.need(context)
     return canonical(text)
+
+
+def _path_of_attrs(session: Session, attrs: Attrs) -> str:
+    to_string = attrs.get("__toString")
+    if to_string is not None:
+        place = attrs.place_of("__toString")
+        value = stringified(attrs, to_string, place)
+        try:
+            return _path_of(session, value)
+        except EvalError as error:
+            error.note("while using the result of the `__toString` attribute", place)
+            raise
+    out_path = attrs.find("outPath")
+    if out_path is None:
+        raise not_text(attrs)
+    doing = "evaluating"
+    try:
+        out_path = force(out_path)
+        doing = "using"
+        return _path_of(session, out_path)
+    except EvalError as error:
+        error.note(f"while {doing} the `outPath` attribute", attrs.place_of("outPath"))
+        raise
 
 
 def canonical(path: str) -> str:

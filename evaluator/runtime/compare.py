@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from evaluator.runtime.brief import brief
 from evaluator.runtime.bulk import sorted_alike
-from evaluator.runtime.errors import EvalError, TypeFault
-from evaluator.runtime.show import type_name
+from evaluator.runtime.errors import AssertionFailed, EvalError, TypeFault
+from evaluator.runtime.show import type_name, type_of
+from evaluator.runtime.source import Place
 from evaluator.runtime.values import (
     COUNTERS,
     Attrs,
@@ -109,12 +113,89 @@ def same_or_equal(left: object, right: object) -> bool:
     return (left is right and not isinstance(left, float)) or equal(left, right)
 
 
+def difference(left: object, right: object, place: Place) -> AssertionFailed | None:
+    """How two values differ that are not :func:`equal`, as an error; ``place`` is that of the operator."""
+    left = force(left)
+    right = force(right)
+    a, b = brief(left), brief(right)
+    kind = type_of(left)
+    if kind in _NUMBERS and type_of(right) in _NUMBERS:
+        if equal(left, right):
+            return None
+        return AssertionFailed(
+            f"{type_name(left)} with value '{a}' is not equal to {type_name(right)} with value '{b}'"
+        )
+    if kind != type_of(right):
+        return AssertionFailed(f"{type_name(left)} of value '{a}' is not equal to {type_name(right)} of value '{b}'")
+    if isinstance(left, list) and isinstance(right, list):
+        return _list_difference(left, right, place)
+    if isinstance(left, Attrs) and isinstance(right, Attrs):
+        return _set_difference(left, right, place)
+    if kind == "lambda":
+        return AssertionFailed("distinct functions and immediate comparisons of identical functions compare as unequal")
+    if equal(left, right):
+        return None
+    return AssertionFailed(f"{_WORDS[kind]} '{a}' is not equal to {_WORDS[kind]} '{b}'")
+
+
+_NUMBERS: Final = frozenset(["int", "float"])
+_WORDS: Final = {"bool": "boolean", "string": "string", "path": "path"}
+
+
+def _list_difference(left: list[object], right: list[object], place: Place) -> AssertionFailed | None:
+    if len(left) != len(right):
+        return AssertionFailed(
+            f"list of size '{len(left)}' is not equal to list of size '{len(right)}', "
+            f"left hand side is '{brief(left)}', right hand side is '{brief(right)}'"
+        )
+    for index in range(len(left)):
+        if not same_or_equal(left[index], right[index]):
+            found = difference(left[index], right[index], place)
+            if found is not None:
+                found.note(f"while comparing list element {index}", place)
+                return found
+    return None
+
+
+def _set_difference(left: Attrs, right: Attrs, place: Place) -> AssertionFailed | None:
+    if is_derivation(left) and is_derivation(right):
+        a = left.get("outPath")
+        b = right.get("outPath")
+        if a is not None and b is not None:
+            found = difference(a, b, place)
+            if found is not None:
+                found.note("while comparing a derivation by its 'outPath' attribute", place)
+            return found
+    ours = left.items
+    theirs = right.items
+    if len(ours) != len(theirs):
+        return AssertionFailed(
+            f"attribute names of attribute set '{brief(left)}' differs from attribute set '{brief(right)}'"
+        )
+    for name in sorted(ours):
+        if name not in theirs:
+            return AssertionFailed(
+                f"attribute name '{name}' is contained in '{brief(left)}', but not in '{brief(right)}'"
+            )
+        if same_or_equal(ours[name], theirs[name]):
+            continue
+        found = difference(ours[name], theirs[name], place)
+        if found is not None:
+            for side, attrs in (("right", right), ("left", left)):
+                at = attrs.place_of(name)
+                if at is not None:
+                    found.note(f"where {side} hand side is", at)
+            found.note(f"while comparing attribute '{name}'", place)
+            return found
+    return None
+
+
 def less(left: object, right: object) -> bool:
     """``left < right`` for numbers, strings, paths and lists."""
     left = force(left)
     right = force(right)
     if isinstance(left, bool) or isinstance(right, bool):
-        raise EvalError(f"cannot compare {type_name(left)} with {type_name(right)}")
+        raise _incomparable(left, right)
     if isinstance(left, int) and isinstance(right, int):
         return left < right
     if isinstance(left, (int, float)) and isinstance(right, (int, float)):
@@ -133,15 +214,26 @@ def less(left: object, right: object) -> bool:
             spend(1)
             if not equal(left[index], right[index]):
                 descend()
-                below = less(left[index], right[index])
+                below = _less_elements(left[index], right[index])
                 COUNTERS.depth -= 1
                 return below
         return len(left) < len(right)
-    if type_name(left) == type_name(right):
-        raise TypeFault(
-            f"cannot compare {type_name(left)} with {type_name(right)}; values of that type are incomparable"
-        )
-    raise TypeFault(f"cannot compare {type_name(left)} with {type_name(right)}")
+    raise _incomparable(left, right)
+
+
+def _less_elements(left: object, right: object) -> bool:
+    try:
+        return less(left, right)
+    except EvalError as error:
+        error.note("while comparing two list elements", None)
+        raise
+
+
+def _incomparable(left: object, right: object) -> EvalError:
+    kinds = f"cannot compare {type_name(left)} with {type_name(right)}; "
+    if type_of(left) == type_of(right):
+        return TypeFault(f"{kinds}values of that type are incomparable (values are {brief(left)} and {brief(right)})")
+    return TypeFault(f"{kinds}values are {brief(left)} and {brief(right)}")
 
 
 def text_less(left: str, right: str) -> bool:

@@ -1,46 +1,121 @@
-"""What evaluation raises. Every error carries frames: where, and what was being done there."""
+"""What evaluation raises. Every error carries frames: what was being done, and where."""
 
 from __future__ import annotations
 
+from typing import Final, final
+
 from evaluator.runtime.source import Place
 
+# What a frame is to a report of an error.
+STEP: Final = 0  # shown, as long as there is room
+DETAIL: Final = 1  # a call of a function of the language: shown in the full trace only
+ALWAYS: Final = 2  # never left out
 
+#: So many of the innermost frames are kept, and as many of the outermost.
+KEPT: Final = 20_000
+
+
+@final
 class Frame:
-    """One step of a trace: ``text`` says what was being done, ``place`` where (None: not known)."""
+    """One step of a trace: ``text`` says what was being done, ``place`` where (None: not known).
 
-    def __init__(self, text: str, place: Place | None) -> None:
-        self.text = text
-        self.place = place
+    ``kind`` is :data:`STEP`, :data:`DETAIL` or :data:`ALWAYS`.
+    """
+
+    def __init__(self, text: str, place: Place | None, kind: int = STEP) -> None:
+        self.text: Final = text
+        self.place: Final = place
+        self.kind: Final = kind
 
 
 class EvalError(Exception):
-    """Evaluation failed. ``message`` is one sentence without position; ``place`` is where it happened.
+    """Evaluation failed. ``message`` is without position.
 
-    ``frames`` run from the innermost outwards. ``suggestions`` are names meant by a mistyped one.
+    ``place`` is the stretch of text nearest to what is wrong; ``pinned`` what Nix prints below the message (often
+    None: then it is the innermost frame that tells). ``frames`` run from the innermost outwards; of very long traces
+    the middle is left out, ``dropped`` frames after the first :data:`KEPT`.
     """
 
-    def __init__(self, message: str, place: Place | None = None) -> None:
+    def __init__(self, message: str, pinned: Place | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.place = place
+        self.place = pinned
+        self.pinned = pinned
         self.frames: list[Frame] = []
-        self.suggestions: list[str] = []
+        self.dropped = 0
+        self._outermost: list[Frame] = []
+        self._meant = ""
+        self._names: list[str] = []
+        # Whether a frame is still to come that belongs before all others: see explain.
+        self._unexplained = False
 
     def is_catchable(self) -> bool:
         """Whether ``tryEval`` catches it."""
         return False
 
-    def note(self, text: str, place: Place | None) -> None:
-        """Adds an outer frame; very long traces keep their two ends."""
-        if len(self.frames) < 400:
-            self.frames.append(Frame(text, place))
-        else:
-            self.frames[-1] = Frame(text, place)
+    def note(self, text: str, place: Place | None, kind: int = STEP) -> None:
+        """Adds an outer frame; none without ``text``."""
+        if not text:
+            return
+        if self.place is None:
+            self.place = place
+        if len(self.frames) < KEPT:
+            self.frames.append(Frame(text, place, kind))
+            return
+        outermost = self._outermost
+        outermost.append(Frame(text, place, kind))
+        if len(outermost) >= 2 * KEPT:
+            del outermost[:KEPT]
+            self.dropped = self.dropped + KEPT  # (the compiler fails on `+=` here)
+
+    def trace(self) -> list[Frame]:
+        """All frames that were kept, innermost first."""
+        return self.frames + self._outermost
 
     def locate(self, place: Place) -> None:
         """Says where it happened, if nobody nearer has said so."""
         if self.place is None:
             self.place = place
+
+    def pin(self, place: Place | None) -> None:
+        """Says what is to be printed below the message, if nothing is yet."""
+        if self.pinned is None and place is not None:
+            self.pinned = place
+            if not self.frames:
+                self.place = place
+
+    def unexplained(self) -> EvalError:
+        """Says that whoever wanted the value has still to :meth:`explain` what for."""
+        self._unexplained = True
+        return self
+
+    def explain(self, text: str, place: Place | None) -> None:
+        """Adds the innermost frame of all, to an error that lacks it: what a value of another type was wanted for."""
+        if self._unexplained and text:
+            self._unexplained = False
+            self.frames.insert(0, Frame(text, place))
+            if place is not None and self.pinned is None:
+                self.place = place
+
+    def where(self) -> Place | None:
+        """The position nearest to the message in a report: the one below it, else that of the innermost frame."""
+        if self.pinned is not None:
+            return self.pinned
+        for frame in self.trace():
+            if frame.place is not None:
+                return frame.place
+        return self.place
+
+    def suggest(self, meant: str, names: list[str]) -> None:
+        """Names among which may be the one that was meant by ``meant``."""
+        self._meant = meant
+        self._names = names
+
+    def suggestions(self) -> list[str]:
+        """What may have been meant, likeliest first."""
+        from evaluator.runtime.suggest import similar
+
+        return similar(self._meant, self._names) if self._names else []
 
 
 class SyntaxFault(EvalError):
@@ -78,7 +153,18 @@ class UndefinedVariable(EvalError):
 
 
 class InfiniteRecursion(EvalError):
-    """A value that needs itself."""
+    """A value that needs itself; ``culprit`` is the thunk that holds it."""
+
+    def __init__(self, message: str, culprit: object) -> None:
+        super().__init__(message)
+        self.culprit = culprit
+
+    def enters(self, thunk: object, place: Place | None) -> None:
+        """Called for each thunk that fails by it, innermost first; ``place`` is that of the thunk's expression."""
+        if not self.frames:
+            self.pin(place)
+        if thunk is self.culprit:
+            self.note("entering the infinite recursion", None, ALWAYS)
 
 
 class StackOverflow(EvalError):
@@ -92,8 +178,8 @@ class HoleForced(EvalError):
 class Unrealised(EvalError):
     """A store path is needed that nobody has made yet."""
 
-    def __init__(self, path: str, place: Place | None = None) -> None:
-        super().__init__(f"path '{path}' is not valid", place)
+    def __init__(self, path: str, pinned: Place | None = None) -> None:
+        super().__init__(f"path '{path}' is not valid", pinned)
         self.path = path
 
 

@@ -1,15 +1,23 @@
-"""Errors for people: message, place, an excerpt with a caret, the trace, what may have been meant."""
+"""Errors for people, in the form of current Nix: the trace, the message, the place with an excerpt, what was meant."""
 
 from __future__ import annotations
 
-from evaluator.runtime.errors import EvalError
+from typing import Final
+
+from evaluator.runtime.errors import ALWAYS, DETAIL, KEPT, EvalError, Frame
 from evaluator.runtime.source import Place
 
-_INDENT = "       "
+_MARGIN: Final = " " * len("error: ")
+_TRUNCATED: Final = "(stack trace truncated; use '--show-trace' to show the full, detailed trace)"
+_FEW: Final = 5
+"""So many repeated frames are shown rather than counted."""
+_ROOM: Final = 3
+"""A trace that is not asked for ends when it is longer; a frame with a place counts twice."""
+_WIDEST: Final = 300
 
 
-def excerpt(place: Place) -> str:
-    """The line of a place with its neighbours and a caret under the column."""
+def excerpt(place: Place) -> list[str]:
+    """The line of a place with its neighbours, numbered, and a caret under the column."""
     text = place.file.text
     line, _ = place.file.line_column(place.start)
     lines = text.split("\n")
@@ -19,23 +27,19 @@ def excerpt(place: Place) -> str:
         if not 1 <= number <= len(lines):
             continue
         content = lines[number - 1].rstrip("\r")
-        if len(content) > 300:
-            content = content[:300] + "…"
-        shown.append(f"{_INDENT}{number:6}| {content}".rstrip())
+        if len(content) > _WIDEST:
+            content = content[:_WIDEST] + "…"
+        shown.append(f" {number:5}| {content}")
         if number == line:
             column = place.start - begin
-            pad = "".join("\t" if char == "\t" else " " for char in text[begin : begin + min(column, 300)])
-            shown.append(f"{_INDENT}      | {pad}^")
-    return "\n".join(shown)
-
-
-def _at(place: Place) -> str:
-    return f"{_INDENT}at {place}:\n\n{excerpt(place)}"
+            pad = "".join(["\t" if char == "\t" else " " for char in text[begin : begin + min(column, _WIDEST)]])
+            shown.append(f"      | {pad}^")
+    return shown
 
 
 def suggestion(error: EvalError) -> str:
     """ "Did you mean a, b or c?" or nothing."""
-    names = error.suggestions
+    names = error.suggestions()
     if not names:
         return ""
     if len(names) == 1:
@@ -43,25 +47,88 @@ def suggestion(error: EvalError) -> str:
     return f"Did you mean one of {', '.join(names[:-1])} or {names[-1]}?"
 
 
+class _Trace:
+    """The lines of a trace as they are put together, and how much room they have taken."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.taken = 0
+        self.seen: set[str] = set()
+        self.repeated: list[Frame] = []
+
+    def show(self, frame: Frame) -> None:
+        self.lines.append("")
+        self.lines += f"… {frame.text}".split("\n")
+        place = frame.place
+        if place is not None:
+            self.taken += 1
+            self.lines.append(f"  at {place}:")
+            self.lines += excerpt(place)
+
+    def add(self, frame: Frame) -> None:
+        """Shows a frame; one that was shown before waits for others like it."""
+        key = f"{frame.place} {frame.text}"
+        if key in self.seen:
+            self.repeated.append(frame)
+            return
+        self.seen.add(key)
+        self.end_repeated(0)
+        self.taken += 1
+        self.show(frame)
+
+    def end_repeated(self, more: int) -> None:
+        """Shows the frames that were shown before, or says how many they are (and ``more`` that were not kept)."""
+        count = len(self.repeated) + more
+        if count > _FEW:
+            self.lines += ["", f"({count} duplicate frames omitted)"]
+        else:
+            for frame in self.repeated:
+                self.show(frame)
+        self.repeated = []
+
+
+def _trace(error: EvalError, full: bool) -> list[str]:
+    trace = _Trace()
+    truncated = False
+    innermost_from = len(error.trace()) - KEPT
+    for index, frame in enumerate(reversed(error.trace())):
+        if error.dropped and index == innermost_from:
+            trace.end_repeated(error.dropped)
+        if not frame.text or (frame.kind == DETAIL and not full):
+            continue
+        if not full and trace.taken > _ROOM:
+            truncated = True
+        if not truncated or frame.kind == ALWAYS:
+            trace.add(frame)
+    trace.end_repeated(0)
+    if truncated:
+        trace.lines += ["", _TRUNCATED]
+    return trace.lines
+
+
 def report(error: EvalError, trace: bool = False) -> str:
-    """The whole report of an error; with ``trace`` every frame, outermost first, else a word on how to get it."""
-    parts: list[str] = []
-    frames = [frame for frame in reversed(error.frames) if frame.text or frame.place is not None]
-    if trace:
-        for frame in frames:
-            lines = f"{_INDENT}… {frame.text}"
-            if frame.place is not None:
-                lines += f"\n\n{_at(frame.place)}"
-            parts.append(lines)
-    headline = f"error: {error.message}" if not parts else f"{_INDENT}error: {error.message}"
-    parts.append(headline)
-    if error.place is not None:
-        parts.append(_at(error.place))
+    """The whole report of an error; ``trace``: every step that led to it, not only the outermost few.
+
+    Lines end without blanks, the last without a newline.
+    """
+    lines = _trace(error, trace)
+    if lines:
+        lines.append("")
+        lines += f"error: {error.message}".split("\n")
+    else:
+        lines += error.message.split("\n")
+    place = error.pinned
+    if place is None and lines[0] != "" and error.place is not None:
+        place = error.place  # without any trace the nearest place is better than none
+    if place is not None:
+        lines.append(f"at {place}:")
+        lines += excerpt(place)
     meant = suggestion(error)
     if meant:
-        parts.append(_INDENT + meant)
-    if not trace and len(frames) > 1:
-        parts.append(f"{_INDENT}(use '--show-trace' to see the {len(frames)} steps that led here)")
-    if trace and len(parts) > 1:
-        return "error:\n" + "\n\n".join(parts)
-    return "\n\n".join(parts)
+        while lines and not lines[-1]:
+            lines.pop()
+        lines.append(meant)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    shown = [f"error: {lines[0]}".rstrip()] + [(_MARGIN + line).rstrip() for line in lines[1:]]
+    return "\n".join(shown)

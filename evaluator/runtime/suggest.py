@@ -27,23 +27,16 @@ def distance(left: str, right: str, bound: int) -> int:
 
 
 def similar(name: str, names: Iterable[str]) -> list[str]:
-    """At most five of ``names`` within two edits of ``name``, nearest first.
-
-    Large sets are screened by length and first letter, so that a failing selection in a
-    set of 30,000 costs little (``or`` and ``tryEval`` may hide it a thousand times).
-    """
+    """At most five of ``names`` within two edits of ``name``, nearest first, as Nix chooses them."""
     found: list[tuple[int, str]] = []
     size = len(name)
-    first = name[:1]
+    letters = set(name)
     for other in names:
-        if abs(len(other) - size) > _FARTHEST or (
-            other[:1] != first and other[1:2] != first and name[1:2] != other[:1]
-        ):
-            continue
-        if len(set(name) & set(other)) < size // 2:
+        # Two edits change two letters at most; of a set of 30,000 names few are left to be looked at closely.
+        if abs(len(other) - size) > _FARTHEST or len(letters.difference(other)) > _FARTHEST:
             continue
         edits = distance(name, other, _FARTHEST)
-        if edits <= _FARTHEST and edits < size:
+        if edits <= _FARTHEST:
             found.append((edits, other))
     found.sort()
     return [other for _, other in found[:_MOST]]

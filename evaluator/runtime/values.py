@@ -147,7 +147,7 @@ class Thunk:
         if code is None:
             return self.payload
         if code is BLACKHOLE:
-            raise InfiniteRecursion("infinite recursion encountered")
+            raise InfiniteRecursion("infinite recursion encountered", self)
         counters = COUNTERS
         counters.fuel -= 1
         if counters.fuel <= 0:
@@ -164,6 +164,8 @@ class Thunk:
             counters.depth = depth
             if error.place is None:
                 error.place = code.place()
+            if isinstance(error, InfiniteRecursion):
+                error.enters(self, code.place())
             # Python would note every frame of ours: kilobytes for each step of depth.
             error.__traceback__ = None
             raise
@@ -407,6 +409,10 @@ class Function(Code):
     def call(self, env: Env, argument: object) -> object:
         """The forced value of the body with ``argument`` (a value or thunk) bound, ``env`` being the closure's."""
         raise NotImplementedError
+
+    def known_as(self) -> str:
+        """The name that the lambda is bound to, empty for none."""
+        return ""
 
 
 @final

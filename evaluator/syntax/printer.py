@@ -82,6 +82,13 @@ def show(source: Source, directory: str, home: str) -> str:
     return "".join(printer.out)
 
 
+def show_part(text: str, expr: Expr, base: int, directory: str, home: str) -> str:
+    """One expression of a text without errors in it; ``base`` is what its offsets are relative to."""
+    printer = _Printer(text, directory, home)
+    printer.show(expr, base)
+    return "".join(printer.out)
+
+
 def show_string(text: str) -> str:
     """A string literal as Nix prints it."""
     if "\\" in text or '"' in text:

@@ -26,7 +26,10 @@ NIX_ENVIRONMENT = {
 
 @dataclass
 class Answer:
-    """What evaluating gave: ``value`` as printed, or the error's ``message`` and ``place`` (line:column)."""
+    """What evaluating gave: ``value`` as printed, or the error's ``message`` and ``place`` (line:column).
+
+    The place is that nearest to the message in a report.
+    """
 
     value: str | None = None
     message: str | None = None
@@ -45,8 +48,9 @@ def evaluate(expression: str, directory: str = "/", session: Session | None = No
             answer.value = show(value)
         except EvalError as error:
             answer.message = error.message
-            if error.place is not None:
-                line, column = error.place.file.line_column(error.place.start)
+            place = error.where()
+            if place is not None:
+                line, column = place.file.line_column(place.start)
                 answer.place = f"{line}:{column}"
         except RecursionError:
             answer.message = "recursion"

@@ -255,7 +255,7 @@ def test_through_a_pipe(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     assert main(["repl", "-E", "{ a = 1; }"]) == 0
     said = capsys.readouterr()
     assert said.out == 'Added 1 variable.\n[ 1 ]\n"still here"\n'
-    assert said.err.count("error:") == 2
+    assert said.err.count("error: ") == 2
     assert main(["repl", "--nonsense"]) == 1
     assert main(["repl", "--help"]) == 0
 
