@@ -17,6 +17,7 @@ from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Code, Env, Primop, Thunk
+from evaluator.undefined import undefined_name
 from store.derivation import Derivation, DerivationHashes
 from store.store_path import DRV_EXTENSION, STORE_DIR, source_path
 
@@ -128,9 +129,25 @@ class Session:
     def code_of(self, parsed: ParsedFile, scope: Scope | None = None) -> Code:
         """The code of a file's outermost expression; ``scope`` holds names that are bound outside it."""
         directory = os.path.dirname(parsed.file.path) or "/"
-        lowering = Lowering(self, parsed.file, directory)
         top = Scope(None, {}) if scope is None else scope
+        self.check_names(parsed, top)
+        lowering = Lowering(self, parsed.file, directory)
         return lowering.expr(parsed.source.root, 0, top)
+
+    def check_names(self, parsed: ParsedFile, scope: Scope) -> None:
+        """Refuses a text that uses a name which nothing binds, unless the session is tolerant.
+
+        Raises UndefinedVariable.
+        """
+        if self.tolerant:
+            return
+        undefined = undefined_name(parsed, self.globals)
+        if undefined is not None and scope.slots:
+            known: dict[str, object] = dict.fromkeys(scope.slots)
+            known.update(self.globals)
+            undefined = undefined_name(parsed, known)
+        if undefined is not None:
+            raise undefined
 
     def import_file(self, path: str) -> object:
         """The forced value of the file at ``path`` (a directory means its ``default.nix``); read once per session."""
@@ -171,8 +188,10 @@ class Session:
         fault = syntax_fault(parsed)
         if fault is not None:
             raise fault
+        top = Scope(None, {})
+        self.check_names(parsed, top)
         lowering = Lowering(self, parsed.file, directory)
-        return lowering.expr(parsed.source.root, 0, Scope(None, {})).eval(base_env())
+        return lowering.expr(parsed.source.root, 0, top).eval(base_env())
 
     def home(self) -> str:
         """The user's home directory, for ``~/`` paths."""

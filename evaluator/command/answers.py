@@ -9,7 +9,7 @@ from evaluator.command import asking
 from evaluator.command.flags import Options
 from evaluator.entry import apply_arguments, select_path
 from evaluator.io.files import Files, ParsedFile, syntax_fault
-from evaluator.runtime.errors import TypeFault, UndefinedVariable
+from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.printer import show
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import Attrs, Thunk
@@ -95,11 +95,12 @@ def _trees(options: Options, session: Session) -> Iterator[str]:
 
 def _tree(parsed: ParsedFile, directory: str, session: Session) -> str:
     from evaluator.syntax.printer import show as show_tree
-    from evaluator.undefined import undefined_names
+    from evaluator.undefined import undefined_name
 
     fault = syntax_fault(parsed)
     if fault is not None:
         raise fault
-    for use in undefined_names(parsed.source):
-        raise UndefinedVariable(f"undefined variable '{use.name}'", Place(parsed.file, use.start, use.end))
+    undefined = undefined_name(parsed, session.globals)
+    if undefined is not None:
+        raise undefined
     return show_tree(parsed.source, directory, session.home()) + "\n"

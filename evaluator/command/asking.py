@@ -62,7 +62,10 @@ def environment_search_path() -> list[str]:
 
 
 def arguments(options: Options, session: Session) -> Attrs:
-    """What ``--arg`` and ``--argstr`` give to functions; evaluated when needed. Raises SyntaxFault."""
+    """What ``--arg`` and ``--argstr`` give to functions; evaluated when needed.
+
+    Raises SyntaxFault, UndefinedVariable.
+    """
     items: dict[str, object] = {}
     for name, text, is_text in options.arguments:
         if is_text:
@@ -72,8 +75,10 @@ def arguments(options: Options, session: Session) -> Attrs:
             fault = syntax_fault(parsed)
             if fault is not None:
                 raise fault
+            top = Scope(None, {})
+            session.check_names(parsed, top)
             lowering = Lowering(session, parsed.file, os.getcwd())
-            items[name] = lowering.expr(parsed.source.root, 0, Scope(None, {})).thunk(base_env())
+            items[name] = lowering.expr(parsed.source.root, 0, top).thunk(base_env())
     return Attrs(items, None)
 
 

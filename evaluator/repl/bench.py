@@ -40,8 +40,10 @@ class Bench:
         fault = syntax_fault(parsed)
         if fault is not None:
             raise fault
+        scope = Scope(None, self._slots)
+        self.session.check_names(parsed, scope)
         lowering = Lowering(self.session, parsed.file, os.getcwd())
-        return lowering.expr(parsed.source.root, 0, Scope(None, self._slots))
+        return lowering.expr(parsed.source.root, 0, scope)
 
     def evaluate(self, text: str) -> object:
         """The forced value of an expression."""

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from evaluator.cli import main
+from evaluator.io.files import ParsedFile
+from evaluator.names import GLOBALS
+from evaluator.runtime.source import SourceFile
 from evaluator.syntax.parser import parse
-from evaluator.undefined import undefined_names
+from evaluator.undefined import undefined_name
 
 
 def test_expression(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +77,19 @@ def test_missing_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     ],
 )
 def test_undefined_names(text: str, names: list[str]) -> None:
-    found = list(undefined_names(parse(text)))
-    assert [use.name for use in found] == names
-    assert all(text[use.start : use.end] == use.name for use in found)
+    known: dict[str, object] = dict.fromkeys(GLOBALS | {"__add"})
+    for name in names:
+        found = undefined_name(ParsedFile(SourceFile("«string»", text), parse(text), (0, 0, 0)), known)
+        assert found is not None
+        assert found.pinned is not None
+        assert found.message == f"undefined variable '{name}'"
+        assert text[found.pinned.start : found.pinned.end] == name
+        known[name] = None
+    assert undefined_name(ParsedFile(SourceFile("«string»", text), parse(text), (0, 0, 0)), known) is None
+
+
+def test_undefined_names_however_deep() -> None:
+    text = "1 + " * 2_000 + "y"
+    found = undefined_name(ParsedFile(SourceFile("«string»", text), parse(text), (0, 0, 0)), {})
+    assert found is not None
+    assert found.message == "undefined variable 'y'"
