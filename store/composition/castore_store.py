@@ -86,8 +86,9 @@ class CastoreStore:
         """Keep the file, link or tree at ``path`` on disk as a source called ``name`` (the path's last part).
 
         ``keep`` decides which entries go in (:func:`store.nar.write_nar`). ``flat`` names an algorithm: then ``path``
-        must be a file and is addressed by the hash of its contents, as a flat fixed output. Raises ``OSError``,
-        ``NarError``, ``BadStorePath`` for an impossible name and ``StoreError``.
+        must be a file and is addressed by the hash of its contents, as a flat fixed output (whether it is executable
+        is kept, but does not count, as in Nix). Raises ``OSError``, ``NarError``, ``BadStorePath`` for an impossible
+        name and ``StoreError``.
         """
         name = name or os.path.basename(os.path.abspath(path))
         refs = sorted(references)
@@ -104,8 +105,6 @@ class CastoreStore:
             else:
                 if not isinstance(found.node, FileNode):
                     raise Refused(f"'{path}' is not a regular file, so it has no flat hash")
-                if found.node.executable:  # a flat hash does not know of it
-                    found = self._summed_up(FileNode(found.node.digest, found.node.size))
                 hashed = self._flat_hash(flat, found.node)
                 place = fixed_output_path(name, False, hashed, self.store_dir)
                 info = PathInfo(place, found.nar_sha256, found.nar_size, ca=f"fixed:{flat}:{hashed.nix32()}")
@@ -208,14 +207,6 @@ class CastoreStore:
         for piece in self.castore.blobs.read(node.digest):
             hasher.update(piece)
         return hasher.finish()
-
-    def _summed_up(self, node: Node) -> trees.Ingested:
-        hasher = hashlib.sha256()
-        size = 0
-        for piece in trees.nar_of(node, self.castore):
-            hasher.update(piece)
-            size += len(piece)
-        return trees.Ingested(node, hasher.digest(), size)
 
 
 class CastoreTree:

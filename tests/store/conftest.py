@@ -50,7 +50,7 @@ def nix() -> Callable[..., str]:
         pytest.skip("no Nix to compare with (Debian: apt-get install nix-bin); the frozen vectors are still checked")
 
     def run(*command: str, stderr: bool = False) -> str:
-        environment = {**os.environ, "NIX_STORE_DIR": "/nix/store", "NIX_CONFIG": "build-users-group ="}
+        environment = {**os.environ, "NIX_STORE_DIR": "/nix/store", "NIX_CONFIG": "build-users-group =\nsubstituters ="}
         done = subprocess.run(command, capture_output=True, check=False, env=environment)
         if done.returncode != 0 and not stderr:
             raise AssertionError(f"{command}: {done.stderr.decode(errors='replace')}")
