@@ -208,8 +208,7 @@ class BindingReader(PieceReader):
             kind = self.kind
             if kind == closer:
                 if closer == RBRACE and self.is_stray_brace(indent):
-                    self.fail_superfluous("unexpected-token", "unexpected `}`")
-                    self.advance()
+                    self.skip_stray_brace()
                     continue
                 if closer == RBRACE and self.closes_outer_set(indent):
                     self.withheld = self.i
@@ -229,12 +228,22 @@ class BindingReader(PieceReader):
                 bindings.append(self.parse_inherit())
             elif kind >= BINDING or kind == ID or kind == STRING or kind == DOLLAR or kind == STR_OPEN or kind == OR:
                 bindings.append(self.parse_binding())
-            elif closer == RBRACE and not self.is_outermost() and self.is_wrong_closer():
+            elif closer == RBRACE and self.brace_balance() > 0 and not self.is_outermost() and self.is_wrong_closer():
                 return
             elif self.is_keyword(kind) and self.kinds[self.i + 1] == ASSIGN:
                 bindings.append(self.parse_binding())
             elif not self.skip_in_bindings(bindings, closer):
                 return
+
+    def skip_stray_brace(self) -> None:
+        """Step over a ``}`` too many, and its ``;``."""
+        start = self.here()
+        end = self.ends[self.i]
+        self.advance()
+        if self.kind == SEMICOLON:
+            end = self.ends[self.i]
+            self.advance()
+        self.fail("unexpected-token", "unexpected `}`", start, end, Fix("Remove it", [Edit(start, end, "")]))
 
     def take_ready(self, bindings: list[Binding]) -> None:
         """Bindings that need not be read again."""

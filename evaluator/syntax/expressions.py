@@ -50,6 +50,7 @@ from evaluator.syntax.tokens import (
     PIPE_INTO,
     PRECEDENCE,
     QUESTION,
+    RBRACE,
     RBRACKET,
     REC,
     RIGHT_PRECEDENCE,
@@ -269,10 +270,15 @@ class Parser(BindingReader):
             return function
         outer = self.depth
         while True:
-            if STARTS_SIMPLE[self.kind] == 0 and not (self.kind == LET and self.kinds[self.i + 1] == LBRACE):
-                if not (self.recover and self.unparenthesised()):
-                    break
-            argument = self.parse_select()
+            if self.recover and (self.kind >= BINDING or self.kind == INHERIT) and self.is_unbraced():
+                argument = self.parse_unbraced_value()
+            elif self.recover and self.is_dedented():
+                break
+            else:
+                if STARTS_SIMPLE[self.kind] == 0 and not (self.kind == LET and self.kinds[self.i + 1] == LBRACE):
+                    if not (self.recover and self.unparenthesised()):
+                        break
+                argument = self.parse_select()
             function = Apply(function.start, argument.end, function, argument)
             self.depth += 1
             if self.depth > self.deepest:
@@ -372,7 +378,28 @@ class Parser(BindingReader):
                 self.report("unexpected-token", "`or` is a keyword: it cannot be used as a variable", start, end)
                 self.advance()
                 return Var(start - base, end - base, "or")
+            if self.is_unbraced():
+                return self.parse_unbraced_value()
         return self.missing_expression()
+
+    def parse_unbraced_value(self) -> Expr:
+        """Bindings where an expression is due (tolerant reading): those of a set whose ``{`` is missing."""
+        begin = self.here()
+        fix = Fix("Insert `{`", [Edit(begin, begin, "{ ")])
+        self.fail("expected-token", "expected `{`", begin, begin, fix)
+        start = begin - self.base
+        indent = self.line_indent(self.base)
+        self.open_braces += 1
+        bindings = self.parse_bindings(RBRACE, self.base)
+        self.open_braces -= 1
+        end = self.reached()
+        if self.kind == RBRACE:
+            column = self.column()
+            if column < 0 or column >= indent:
+                end = self.ends[self.i]
+                self.advance()
+        self.withheld = -1
+        return AttrSet(start, end - self.base, bindings, False)
 
     def parse_unbracketed(self) -> Expr:
         """A function, ``let``, ``if`` … where only parentheses would let it stand (tolerant reading)."""

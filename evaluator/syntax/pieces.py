@@ -78,7 +78,7 @@ class PieceReader(Reader):
 
         What could be read of it stays in the tree, beside ``expr``.
         """
-        if self.stopped or self.at_sync():
+        if self.stopped or self.at_sync() or (self.recover and self.is_dedented()):
             return expr
         if self.recover and (self.is_wrong_closer() if in_brackets else self.is_comma_for_semicolon()):
             return expr
@@ -86,7 +86,7 @@ class PieceReader(Reader):
         parts: list[Expr] = []
         if not isinstance(expr, Missing):
             parts.append(expr)
-        while not self.at_sync():
+        while not self.at_sync() and not self.is_dedented():
             if STARTS_SIMPLE[self.kind]:
                 parts.append(self.parse_select())
             else:
@@ -106,7 +106,7 @@ class PieceReader(Reader):
         if not self.recover:
             raise GiveUp
         word = SPELLING[closer]
-        if self.is_wrong_closer():
+        if self.is_wrong_closer() and (closer != RBRACE or self.brace_balance() > 0):
             start = self.here()
             end = self.ends[self.i]
             fix = Fix(f"Write `{word}`", [Edit(start, end, word)])

@@ -112,10 +112,11 @@ class Reader:
         # their offsets are relative to; and where the bindings start that it was in, the innermost first.
         self.kept: Final[list[tuple[list[Binding], int]]] = []
         self.failed: Final[list[int]] = []
-        # A `}` (by its token) that the set at hand leaves to one around it; whether the text has too few of them, -1
-        # when not known.
+        # A `}` (by its token) that the set at hand leaves to one around it.
         self.withheld: i64 = -1
-        self.few_braces: int = -1
+        # How many more sets are opened than closed in the whole text, when that is known.
+        self.open_at_end: int = 0
+        self.open_known: bool = False
         # The line that was looked at last: where it starts, up to where that is known.
         self.line_from: int = 0
         self.line_known: int = 0
@@ -461,28 +462,45 @@ class Reader:
         if self.open_braces <= 1:
             return False
         column = self.column()
-        return 0 <= column < indent and self.lacks_braces()
+        return 0 <= column < indent and self.brace_balance() > 0
 
-    def lacks_braces(self) -> bool:
-        """Whether the whole text opens more sets than it closes (tolerant reading only)."""
-        if self.few_braces < 0:
+    def brace_balance(self) -> int:
+        """How many more sets and interpolations the whole text opens than it closes (tolerant reading only)."""
+        if not self.open_known:
             kinds = self.kinds
-            opened = kinds.count(LBRACE) + kinds.count(DOLLAR)
-            flagged = kinds.count(LBRACE | BINDING) + kinds.count(DOLLAR | BINDING)
-            self.few_braces = 1 if opened + flagged > kinds.count(RBRACE) else 0
-        return self.few_braces == 1
+            opened = kinds.count(LBRACE) + kinds.count(DOLLAR) + kinds.count(DOLLAR | BINDING)
+            self.open_at_end = opened - kinds.count(RBRACE)
+            self.open_known = True
+        return self.open_at_end
 
     def is_stray_brace(self, indent: int) -> bool:
-        """Whether the ``}`` at hand closes nothing: the outermost set goes on after it.
+        """Whether the ``}`` at hand closes nothing: the set goes on after it.
 
         ``indent`` is that of the line where the set was opened.
         """
-        if not self.is_outermost():
-            return False
         following = self.kinds[self.i + 1]
+        if not self.is_outermost():
+            return following == SEMICOLON and self.column() > indent and self.brace_balance() < 0
         if following >= BINDING or following == INHERIT:
             return True
         if following != SEMICOLON:
             return False
         after = self.kinds[self.i + 2]
         return after >= BINDING or after == INHERIT or self.column() > indent
+
+    def is_unbraced(self) -> bool:
+        """Whether the bindings at hand are those of a set whose ``{`` is missing, in the value of the binding around.
+
+        They are when they are indented deeper than that, and there is a ``}`` too many.
+        """
+        if self.kind < BINDING and self.kind != INHERIT:
+            return False
+        return self.brace_balance() < 0 and self.is_deeper(self.base)
+
+    def is_dedented(self) -> bool:
+        """Whether the current token starts a line that is indented less than the binding around it."""
+        column = self.column()
+        if column < 0 or self.base == 0:
+            return False
+        indent = self.line_indent(self.base)
+        return column < indent and self.line_start(self.base) + indent == self.base
