@@ -369,7 +369,7 @@ class Files:
                 unsaved = path + "/default.nix"
                 if disk + "/default.nix" in self._documents:
                     return unsaved
-                raise self._failure(f"getting status of '{path}': {error.strerror}") from None
+                raise self._failure(said(error, path, f"getting status of '{path}'")) from None
             if stat.S_ISLNK(mode):
                 target = os.readlink(disk)
                 if self.reads is not None:

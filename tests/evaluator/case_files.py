@@ -10,6 +10,9 @@ A case is an expression (it may have blank lines inside) and its answer; a blank
     !! attribute 'b' missing
     @@ 1:12
 
+An error may also have its trace, one ``..`` for each frame from the outermost on, with its place after ``@``; and in
+``??`` what is said to have been meant. Places in other files begin with the file's name.
+
 ``=>`` is the value as ``nix-instantiate --eval --strict`` prints it, ``!!`` the message of the error
 (``!!`` and nothing: some error), ``@@`` where it is (line:column; `-` no place). Relative paths start in the folder
 ``tree`` beside the file of cases, which answers call ``@TREE@``. Every case was compared with
@@ -24,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CASES = Path(__file__).resolve().parent / "cases"
-MARKS = ("=>", "!!", "@@", "~~")
+MARKS = ("=>", "!!", "@@", "..", "??", "~~")
 
 
 @dataclass
@@ -38,6 +41,8 @@ class Case:
     message: str | None = None
     place: str | None = None
     differs: set[str] = field(default_factory=set)
+    frames: list[str] = field(default_factory=list)
+    meant: str = ""
     directory: str = "/"
 
     @property
@@ -71,6 +76,10 @@ def read_cases(path: Path) -> list[Case]:
                 current.message = text
             elif mark == "@@":
                 current.place = text
+            elif mark == "..":
+                current.frames.append(text)
+            elif mark == "??":
+                current.meant = text
             else:
                 current.differs.update(text.partition(":")[0].split())
         elif line or current is None:

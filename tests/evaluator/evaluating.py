@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evaluator.builtins.control import deep_force
 from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
-from evaluator.runtime.errors import EvalError
+from evaluator.runtime.errors import EvalError, Frame
 from evaluator.runtime.printer import show
+from evaluator.runtime.report import suggestion
+from evaluator.runtime.source import Place
 from evaluator.session import Session
 from evaluator.thread import evaluation_thread
 from tests.evaluator.case_files import Case
@@ -26,14 +28,30 @@ NIX_ENVIRONMENT = {
 
 @dataclass
 class Answer:
-    """What evaluating gave: ``value`` as printed, or the error's ``message`` and ``place`` (line:column).
+    """What evaluating gave: ``value`` as printed, or the error's ``message`` and ``place`` (line:column in ``file``).
 
-    The place is that nearest to the message in a report.
+    The place is that nearest to the message in a report. ``frames`` are the trace's, outermost first, and ``meant``
+    what is said to have been meant.
     """
 
     value: str | None = None
     message: str | None = None
     place: str = "-"
+    file: str = ""
+    frames: list[str] = field(default_factory=list)
+    meant: str = ""
+
+
+def shown(place: Place) -> str:
+    """A place as cases name it: line:column, after the file's name where it is in a file."""
+    line, column = place.file.line_column(place.start)
+    return f"{os.path.basename(place.file.path)}:{line}:{column}" if place.file.is_real() else f"{line}:{column}"
+
+
+def frame_text(frame: Frame) -> str:
+    """A frame as cases name it, on one line."""
+    text = re.sub(r"\n +", " / ", frame.text)
+    return text if frame.place is None else f"{text} @ {shown(frame.place)}"
 
 
 def evaluate(expression: str, directory: str = "/", session: Session | None = None) -> Answer:
@@ -52,6 +70,9 @@ def evaluate(expression: str, directory: str = "/", session: Session | None = No
             if place is not None:
                 line, column = place.file.line_column(place.start)
                 answer.place = f"{line}:{column}"
+                answer.file = os.path.basename(place.file.path) if place.file.is_real() else ""
+            answer.frames = [frame_text(frame) for frame in reversed(error.trace())]
+            answer.meant = suggestion(error)
         except RecursionError:
             answer.message = "recursion"
         except BaseException as error:

@@ -1,0 +1,4 @@
+{
+  good = 1;
+  bad = goood;
+}
