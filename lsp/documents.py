@@ -1,4 +1,4 @@
-"""The texts that the editor has open, edited in place, parsed when somebody asks.
+"""The texts that the editor has open, edited in place; the trees follow when somebody asks.
 
 Positions of the wire (line and column in the negotiated encoding) are turned into code points here, nowhere else.
 """
@@ -6,17 +6,22 @@ Positions of the wire (line and column in the negotiated encoding) are turned in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from evaluator.syntax.incremental import edit
 from evaluator.syntax.parser import parse
 from evaluator.syntax.positions import UTF16, LineIndex
 from evaluator.syntax.tree import Source
 from lsp import uri as uris
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
+#: Edits no further apart than this many code points are one.
+_NEAR: Final = 1000
+#: After more edits than this, far apart, reading everything is quicker.
+_MANY: Final = 6
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,9 @@ class Document:
         self.path: Final = path
         self.version = version
         self._lines = LineIndex(_clean(text), encoding)
+        # The tree of an earlier text, and what has become of that text since.
         self._source: Source | None = None
+        self._since: list[_Stretch] = []
 
     @property
     def text(self) -> str:
@@ -50,9 +57,15 @@ class Document:
     @property
     def source(self) -> Source:
         """The tree of the text as it is now; it never raises, however broken the text is."""
-        if self._source is None:
-            self._source = parse(self.text)
-        return self._source
+        source = self._source
+        if source is None or len(self._since) > _MANY:
+            source = parse(self.text)
+        else:
+            for stretch in self._since:
+                source = edit(source, stretch.start, stretch.old_end, stretch.text)
+        self._since.clear()
+        self._source = source
+        return source
 
     def edit(self, changes: Iterable[Change], version: int) -> None:
         """Applies the changes one after the other, each to what the one before it left."""
@@ -61,10 +74,44 @@ class Document:
             if change.start is not None and change.end is not None:
                 start = self._lines.offset(*change.start)
                 end = max(start, self._lines.offset(*change.end))
-                new = f"{self.text[:start]}{new}{self.text[end:]}"
-            self._lines = LineIndex(new, self._lines.encoding)
+            else:
+                start, end, new = _difference(self.text, new)
+            self._replace(start, end, new)
         self.version = version
-        self._source = None
+
+    def _replace(self, start: int, end: int, new: str) -> None:
+        """``new`` takes the place of a range of the text; the tree is told when somebody asks for it."""
+        if start == end and not new:
+            return
+        self._lines = self._lines.edited(start, end, new)
+        if self._source is None or len(self._since) > _MANY:
+            return  # everything is going to be read
+        last = self._since[-1] if self._since else None
+        if last is None or not last.touches(start, end):
+            last = _Stretch(start)
+            self._since.append(last)
+        last.replace(start, end, len(new))
+        last.text = self.text[last.start : last.end]
+
+
+class _Stretch:
+    """``[start, end)`` of a text, called ``text``, is what ``[start, old_end)`` of an earlier text has become."""
+
+    def __init__(self, at: int) -> None:
+        self.start = self.end = self.old_end = at
+        self.text = ""
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether a range of the text is near."""
+        return start <= self.end + _NEAR and end >= self.start - _NEAR
+
+    def replace(self, start: int, end: int, length: int) -> None:
+        """``length`` code points take the place of a range of the text."""
+        if end > self.end:
+            self.old_end += end - self.end
+            self.end = end
+        self.start = min(self.start, start)
+        self.end += length - (end - start)
 
 
 class Documents:
@@ -112,3 +159,28 @@ class Documents:
 def _clean(text: str) -> str:
     """The text as it came over the wire. A lone surrogate is no character there, and no byte of a file either."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def _difference(old: str, new: str) -> tuple[int, int, str]:
+    """The range in which two texts differ, of the old one, and what is there in the new one."""
+    shorter = min(len(old), len(new))
+    front = _common(shorter, lambda start, end: old[start:end] == new[start:end])
+    size, length = len(old), len(new)
+    back = _common(
+        shorter - front, lambda start, end: old[size - end : size - start] == new[length - end : length - start]
+    )
+    return front, size - back, new[front : length - back]
+
+
+def _common(most: int, same: Callable[[int, int], bool]) -> int:
+    """How many code points, ``most`` at the most, are the same: found by halves, which is quicker than one by one."""
+    low, high = 0, most
+    if same(0, most):
+        return most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if same(low, middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low

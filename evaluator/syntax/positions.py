@@ -9,7 +9,7 @@ Lines end at LF, CRLF or CR: the protocol says so, and C++ Nix counts the same w
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import Final
 
 UTF8: Final = "utf-8"
@@ -109,11 +109,33 @@ def line_starts(text: str) -> list[int]:
 class LineIndex:
     """Positions in one text. ``encoding`` is the unit of columns: ``utf-8``, ``utf-16`` or ``utf-32``."""
 
-    def __init__(self, text: str, encoding: str = UTF16) -> None:
+    def __init__(self, text: str, encoding: str = UTF16, starts: list[int] | None = None) -> None:
+        """``starts`` are the text's :func:`line_starts` where they are known."""
         self.text: Final = text
         self.encoding: Final = encoding
-        self.starts: Final = line_starts(text)
+        self.starts: Final = line_starts(text) if starts is None else starts
         self.simple: Final = encoding == UTF32 or text.isascii()
+
+    def edited(self, start: int, end: int, new: str) -> LineIndex:
+        """The positions of the text with ``new`` in the place of ``[start, end)``; only the lines there are counted."""
+        text = f"{self.text[:start]}{new}{self.text[end:]}"
+        shift = len(new) - (end - start)
+        starts = self.starts
+        # Lines that start before the edit, or behind something that it has left, still do.
+        before = max(bisect_left(starts, start), 1)
+        after = bisect_right(starts, end)
+        first = starts[before - 1]
+        if after == len(starts):
+            found = line_starts(text[first:])
+        else:
+            found = line_starts(text[first : starts[after] + shift])
+        result = starts[: before - 1]
+        result.extend([first + line for line in found])
+        if shift:
+            result.extend([line + shift for line in starts[after + 1 :]])
+        else:
+            result.extend(starts[after + 1 :])
+        return LineIndex(text, self.encoding, result)
 
     def line_of(self, offset: int) -> int:
         """The 0-based line of a code-point offset."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.syntax.parser import parse
+from evaluator.syntax.positions import LineIndex
+from evaluator.syntax.tree import AttrBinding, AttrSet, Expr
 from lsp.documents import Change, Document, Documents
+from tests.syntax.checks import difference
 
 ENCODINGS = ("utf-8", "utf-16", "utf-32")
 parse("")  # raises Python's recursion limit for good, which hypothesis would complain about in the middle of a test
@@ -48,6 +51,54 @@ def test_edits_do_what_they_say(text: str, edits: list[tuple[int, int, str]], en
         assert document.text == text
         assert document.source.text == text
         assert document.version == number + 2
+        assert document.lines.starts == LineIndex(text, encoding).starts
+
+
+PLACES = st.integers(0, 10**6)
+
+
+@given(
+    st.lists(st.tuples(PLACES, st.integers(0, 30), TEXTS, st.integers(0, 2)), max_size=12), st.sampled_from(ENCODINGS)
+)
+@settings(max_examples=40, deadline=None)
+def test_the_tree_follows_any_number_of_edits(edits: list[tuple[int, int, str, int]], encoding: str) -> None:
+    """Near each other and far apart, one or many between two questions, some of them the whole text."""
+    text = "{ f }:\n{\n" + "".join(f'  é{i} = f "💥" [ {i} {{ a.b = {i}; }} ];\r\n' for i in range(100)) + "}\n"
+    document = Document("file:///a.nix", "/a.nix", 1, text, encoding)
+    assert document.source.text == text
+    for place, size, new, what in edits:
+        start = place % (len(text) + 1)
+        end = min(len(text), start + size)
+        change = Change(new, position(text, start, encoding), position(text, end, encoding))
+        if text[start - 1 : start + 1] == "\r\n" or text[end - 1 : end + 1] == "\r\n":
+            continue
+        text = text[:start] + new + text[end:]
+        document.edit([Change(text) if what == 1 else change], 2)
+        assert document.text == text
+        if what == 0:
+            assert difference(document.source, parse(text)) == ""
+    assert difference(document.source, parse(text)) == ""
+    assert document.lines.starts == LineIndex(text, encoding).starts
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_keystroke_keeps_the_rest_of_the_tree(whole: bool) -> None:
+    """Also when the client sends all of the text after it."""
+    text = "{\n" + "".join(f"  a{i} = f [ {i} ];\n" for i in range(500)) + "}\n"
+    document = Document("file:///a.nix", "/a.nix", 1, text)
+    before = document.source
+    changed = text.replace("a250 = f", "a250 = ff")
+    document.edit([Change(changed) if whole else Change("f", (251, 10), (251, 10))], 2)
+    after = document.source
+    assert document.text == after.text == changed
+    assert isinstance(before.root, AttrSet) and isinstance(after.root, AttrSet)
+    assert sum(a is b for a, b in zip(before.root.bindings, after.root.bindings, strict=True)) == 250
+    values = zip(values_of(before.root), values_of(after.root), strict=True)
+    assert sum(a is b for a, b in values) == 499
+
+
+def values_of(node: AttrSet) -> list[Expr]:
+    return [binding.value for binding in node.bindings if isinstance(binding, AttrBinding)]
 
 
 def test_changes_of_one_message_follow_each_other() -> None:
