@@ -23,10 +23,10 @@ from evaluator.runtime.coerce import (
     coerce_to_path,
 )
 from evaluator.runtime.compare import less
-from evaluator.runtime.errors import ALWAYS, AbortError, EvalError, ThrownError
+from evaluator.runtime.errors import ALWAYS, AbortError, EvalError, StackOverflow, ThrownError
 from evaluator.runtime.printer import number
 from evaluator.runtime.show import type_of
-from evaluator.runtime.values import NULL, Attrs, ContextString, PathValue, force, spend
+from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, force, spend
 from evaluator.session import Session
 
 
@@ -164,6 +164,9 @@ def add_error_context(session: Session, message: object, value: object) -> objec
     try:
         return force(value)
     except EvalError as error:
+        if isinstance(error, StackOverflow) and 2 * COUNTERS.depth > COUNTERS.max_depth:
+            # What says where we are is likely to be as deep: every call around would try in vain, for hours.
+            raise
         text = coerce(
             session, message, False, False, "while evaluating the error message passed to builtins.addErrorContext"
         )
