@@ -86,7 +86,7 @@ class Programs:
                 lambda: f"with {{ {x} = {n()}; }}; {x} + {n()}",
                 lambda: f"builtins.stringLength {t()}",
                 lambda: f"{{ __functor = self: {x}: self.k + {self.under(x, n)}; k = {n()}; }} {n()}",
-                lambda: f'if (builtins.tryEval (assert {b()}; {n()})).success then 1 else (throw "no") or {n()}',
+                lambda: f'if (builtins.tryEval (assert {b()}; {n()})).success then 1 else throw "no"',
                 lambda: (
                     f"let r = builtins.tryEval (if {b()} then throw {t()} else {n()}); in if r.success then 1 else 2"
                 ),
