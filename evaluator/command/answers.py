@@ -25,6 +25,10 @@ def answers(options: Options, files: Files) -> Iterator[str]:
             yield session.find_file(name) + "\n"
     elif options.doing == "parse":
         yield from _trees(options, session)
+    elif options.doing == "origin":
+        from evaluator.command.origins import origins
+
+        yield from origins(options, session)
     else:
         given = asking.arguments(options, session)
         for root in asking.roots(options, session):

@@ -33,7 +33,8 @@ def new_session(options: Options, files: Files) -> Session:
     else:
         inherited = environment_search_path() + settings.get("extra-nix-path", "").split()
     entries = search_path_entries(options.search_path + inherited)
-    return open_session(files, entries, settings.get("eval-system") or settings.get("system", ""))
+    system = settings.get("eval-system") or settings.get("system", "")
+    return open_session(files, entries, system, observe=1 if options.doing == "origin" else 0)
 
 
 def heed_depth(options: Options) -> None:

@@ -32,6 +32,7 @@ ASKING: Final = [
     Flag("--eval --eval-only", "", "print values; this is the default"),
     Flag("--instantiate", "", "print the .drv paths of derivations, in sets and lists too"),
     Flag("--parse --parse-only", "", "print the syntax tree, do not evaluate"),
+    Flag("--origin", "", "print where the value came from: files, lines, calls (with --json as data)"),
     Flag("--find-file", "", "print where the files given are on the search path"),
 ]
 
@@ -78,7 +79,7 @@ class Options:
         self.search_path: list[str] = []
         #: Name, text, and whether the text is the value itself (else an expression).
         self.arguments: list[tuple[str, str, bool]] = []
-        self.doing = "eval"  # eval, instantiate, parse, find-file, help, version
+        self.doing = "eval"  # eval, instantiate, parse, find-file, origin, help, version
         self.form = "nix"  # nix, json, xml, raw
         self.strict = False
         self.location = True
@@ -105,7 +106,7 @@ class Options:
                     self.doing = "eval"
             case "--parse-only":
                 self.doing = "parse"
-            case "--instantiate" | "--parse" | "--find-file" | "--help" | "--version":
+            case "--instantiate" | "--parse" | "--find-file" | "--origin" | "--help" | "--version":
                 self.doing = flag[2:]
             case "--json" | "--xml" | "--raw":
                 self.form = flag[2:]

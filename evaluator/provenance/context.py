@@ -15,8 +15,8 @@ from evaluator.code.functions import FormalsLambda
 from evaluator.io.files import ParsedFile
 from evaluator.lower import Lowering, Scope
 from evaluator.names import bindings_of
-from evaluator.runtime.errors import EvalError, HoleForced, TypeFault
-from evaluator.runtime.show import type_name
+from evaluator.runtime.brief import expected
+from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import Attrs, Closure, Code, Env, Thunk, force
 from evaluator.session import Session, base_env
@@ -355,7 +355,7 @@ class FileContext:
 def select(value: object, name: str, place: Place | None) -> Value:
     """An attribute of a forced value with the place of its definition. Raises TypeFault, MissingAttribute."""
     if not isinstance(value, Attrs):
-        raise TypeFault(f"value is {type_name(value)} while a set was expected", place)
+        raise expected("a set", value, place)
     found = value.get(name)
     if found is None:
         raise missing_attribute(name, value, place)
