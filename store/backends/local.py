@@ -3,6 +3,7 @@
     FOLDER/store.db      the database (WAL mode); see :mod:`store.backends.schema`
     FOLDER/packs/*.pack  contents; see :mod:`store.backends.packs`
     FOLDER/gc.lock       held shared by writers, exclusively while garbage is collected
+    FOLDER/reserve       room that only collecting garbage may use, so that it works on a full disk
 
 **Many processes** may read and write at once. A writer collects into a pack of its own, has that on the disk, and
 then enters it in one transaction of the database, with which everything written becomes visible; small transactions
@@ -19,7 +20,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakSet
 
@@ -28,6 +29,7 @@ from blake3 import blake3
 
 from store.backends import packs, schema
 from store.backends.packs import PackReader, PackWriter
+from store.backends.schema import a_number, a_text, some_bytes
 from store.castore import nodes, path_info
 from store.castore.nodes import Directory, DirectoryError, DirectoryNode
 from store.castore.path_info import PathInfo, PathInfoError
@@ -37,6 +39,8 @@ from store.store_path import STORE_DIR, digest_of
 
 #: A transaction with at most so many bytes of contents makes no pack.
 INLINE = 1 << 18
+#: Bytes of room kept for collecting garbage on a full disk.
+RESERVE = 1 << 22
 # So many rows are written at once, so that a large tree does not wait in memory.
 _ROWS = 60_000
 _AHEAD = 4
@@ -142,6 +146,8 @@ class LocalCastore:
             self.pack_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise packs.as_store_error(error, self.folder) from error
+        self.reserve = self.folder / "reserve"
+        self.keep_reserve()
         self._state = _State()
         self._connections: WeakSet[_Connection] = WeakSet()
         self.packs = PackReader(self.pack_folder)
@@ -158,6 +164,23 @@ class LocalCastore:
             self._state.connection = connection
             self._connections.add(connection)
         return connection.db
+
+    def keep_reserve(self) -> None:
+        """Set room aside for the collector of garbage; nothing happens where there is none."""
+        if self.reserve.exists():
+            return
+        with suppress(OSError):
+            descriptor = os.open(self.reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(descriptor, 0, RESERVE)
+                else:
+                    os.write(descriptor, bytes(RESERVE))
+            except OSError:
+                self.reserve.unlink(missing_ok=True)
+                raise
+            finally:
+                os.close(descriptor)
 
     def batch(self) -> _Batch | None:
         """This thread's open transaction."""
@@ -306,7 +329,7 @@ class LocalBlobs:
         found = self._store.row("select size from chunks where digest = ?", digest)
         if found is None:
             found = self._store.row("select size from blobs where digest = ?", digest)
-        return None if found is None else int(str(found[0]))
+        return None if found is None else a_number(found[0], self._store.path)
 
     def chunks(self, digest: bytes) -> list[tuple[bytes, int]]:
         batch = self._store.batch()
@@ -315,19 +338,18 @@ class LocalBlobs:
         row = self._store.row
         found = row("select size from chunks where digest = ?", digest)
         if found is not None:
-            return [(digest, int(str(found[0])))]
+            return [(digest, a_number(found[0], self._store.path))]
         found = row("select chunks from blobs where digest = ?", digest)
         if found is None:
-            raise Missing(f"blob {digest.hex()} is missing")
-        parts = found[0]
-        assert isinstance(parts, bytes)
+            raise Missing(f"blob {digest.hex()} is missing in {self._store.folder}")
+        parts = some_bytes(found[0], self._store.path)
         sizes = []
         for at in range(0, len(parts), nodes.DIGEST_SIZE):
             chunk = parts[at : at + nodes.DIGEST_SIZE]
             found = row("select size from chunks where digest = ?", chunk)
             if found is None:
-                raise Missing(f"blob {digest.hex()}: its chunk {chunk.hex()} is missing")
-            sizes.append((chunk, int(str(found[0]))))
+                raise Missing(f"blob {digest.hex()}: its chunk {chunk.hex()} is missing in {self._store.folder}")
+            sizes.append((chunk, a_number(found[0], self._store.path)))
         return sizes
 
     def read(self, digest: bytes) -> Iterator[bytes]:
@@ -339,7 +361,7 @@ class LocalBlobs:
         for chunk, _ in self.chunks(digest):
             data = self._chunk(chunk)
             if data is None:
-                raise Missing(f"blob {digest.hex()}: its chunk {chunk.hex()} is missing")
+                raise Missing(f"blob {digest.hex()}: its chunk {chunk.hex()} is missing in {self._store.folder}")
             whole.update(data)
             yield data
         if whole.digest() != digest:
@@ -403,7 +425,7 @@ class LocalBlobs:
                     return None
                 store.flush()
                 continue
-            number, at, size = found
+            number, at, size = (a_number(value, store.path) for value in found)
             block = store.packs.cached(number)
             if block is None:
                 try:
@@ -432,10 +454,11 @@ class LocalBlobs:
         if found is None:
             raise Corrupt(f"{self._store.path}: there is no block {number}")
         name, at, stored, size, data = found
-        assert isinstance(at, int) and isinstance(stored, int) and isinstance(size, int)
-        if isinstance(data, bytes):
-            return self._store.packs.inline(number, data, size)
-        return self._store.packs.block(number, str(name), at, stored, size)
+        path = self._store.path
+        if data is not None:
+            return self._store.packs.inline(number, some_bytes(data, path), a_number(size, path))
+        where = a_number(at, path), a_number(stored, path)
+        return self._store.packs.block(number, a_text(name, path), *where, a_number(size, path))
 
     def place(self, digest: bytes) -> str:
         """Where the contents of a chunk are, for people."""
@@ -462,8 +485,7 @@ class LocalDirectories:
         found = self._store.row("select data from directories where digest = ?", digest)
         if found is None:
             return None
-        data = found[0]
-        assert isinstance(data, bytes)
+        data = some_bytes(found[0], self._store.path)
         if nodes.blake3(data) != digest:
             raise Corrupt(f"directory {digest.hex()} is damaged: {self._store.path}")
         try:
@@ -509,7 +531,10 @@ class LocalPathInfos:
 
     def list(self) -> Iterator[PathInfo]:
         try:
-            digests = [row[0] for row in self._store.db.execute("select digest from paths order by digest")]
+            digests = [
+                a_text(row[0], self._store.path)
+                for row in self._store.db.execute("select digest from paths order by digest")
+            ]
         except sqlite3.Error as error:
             raise schema.as_store_error(error, self._store.path) from error
         for digest in digests:
@@ -518,8 +543,7 @@ class LocalPathInfos:
                 yield info
 
     def _decoded(self, digest: str, data: object, seal: object) -> PathInfo:
-        assert isinstance(data, bytes)
-        if nodes.blake3(digest.encode() + data)[:16] != seal:
+        if not isinstance(data, bytes) or nodes.blake3(digest.encode() + data)[:16] != seal:
             raise Corrupt(f"what is known of {digest}-… is damaged: {self._store.path}")
         try:
             return path_info.decode(data, self._store.store_dir)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from blake3 import blake3
@@ -68,6 +70,17 @@ def verify(store: LocalCastore, on_path: Callable[[str], None] | None = None) ->
     return report
 
 
+def _rows(store: LocalCastore, report: Report, query: str, *types: type, values: tuple[object, ...] = ()) -> list[Any]:
+    """The rows that a query answers, less those whose columns are not of ``types``: these are reported."""
+    good = []
+    for row in store.db.execute(query, values).fetchall():
+        if all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
+            good.append(row)
+        else:
+            report.problems.append(f"{store.path}: a row is damaged ({query})")
+    return good
+
+
 def _check_database(store: LocalCastore, report: Report) -> None:
     for (line,) in store.db.execute("pragma integrity_check(20)"):
         if line != "ok":
@@ -75,7 +88,7 @@ def _check_database(store: LocalCastore, report: Report) -> None:
 
 
 def _check_packs(store: LocalCastore, report: Report) -> None:
-    for name, size in store.db.execute("select name, size from packs").fetchall():
+    for name, size in _rows(store, report, "select name, size from packs", str, int):
         path = store.pack_folder / f"{name}.pack"
         try:
             with open(path, "rb") as file:
@@ -91,11 +104,15 @@ def _check_packs(store: LocalCastore, report: Report) -> None:
 
 
 def _check_blocks(store: LocalCastore, report: Report) -> None:
-    numbers = [number for (number,) in store.db.execute("select id from blocks order by pack, at")]
-    known = set(numbers)
-    for number in numbers:
+    known = {number for (number,) in _rows(store, report, "select id from blocks", int)}
+    rows = _rows(store, report, "select block, digest, at, size from chunks order by block, at", int, bytes, int, int)
+    for number, group in groupby(rows, key=itemgetter(0)):
+        chunks = [(digest, at, size) for _, digest, at, size in group]
         report.blocks += 1
-        chunks = store.db.execute("select digest, at, size from chunks where block = ?", (number,)).fetchall()
+        if number not in known:
+            report.problems.append(f"{store.path}: {len(chunks)} blobs are said to be in a block that is not there")
+            report.bad_chunks += [digest for digest, _, _ in chunks]
+            continue
         try:
             block = store.blobs.block(number)
         except (Corrupt, OSError) as error:
@@ -107,14 +124,10 @@ def _check_blocks(store: LocalCastore, report: Report) -> None:
             if blake3(block[at : at + size]).digest() != digest:
                 report.problems.append(f"blob {digest.hex()} is damaged: {store.blobs.place(digest)}")
                 report.bad_chunks.append(digest)
-    for digest, number in store.db.execute("select digest, block from chunks"):
-        if number not in known:
-            report.problems.append(f"{store.path}: blob {digest.hex()} is said to be in a block that is not there")
-            report.bad_chunks.append(digest)
 
 
 def _check_blobs(store: LocalCastore, report: Report) -> None:
-    for digest, size in store.db.execute("select digest, size from blobs").fetchall():
+    for digest, size in _rows(store, report, "select digest, size from blobs", bytes, int):
         found = 0
         try:
             for piece in store.blobs.read(digest):
@@ -129,13 +142,16 @@ def _check_blobs(store: LocalCastore, report: Report) -> None:
 def _check_directories(store: LocalCastore, report: Report) -> None:
     for digest, data in store.db.execute("select digest, data from directories"):
         report.directories += 1
+        if not isinstance(digest, bytes) or not isinstance(data, bytes):
+            report.problems.append(f"{store.path}: a directory's row is damaged")
+            continue
         if nodes.blake3(data) != digest:
             report.problems.append(f"directory {digest.hex()} is damaged: {store.path}")
             report.bad_directories.append(digest)
 
 
 def _check_paths(store: LocalCastore, report: Report, on_path: Callable[[str], None] | None) -> None:
-    digests = [digest for (digest,) in store.db.execute("select digest from paths order by digest")]
+    digests = [digest for (digest,) in _rows(store, report, "select digest from paths order by digest", str)]
     known = set(digests)
     for digest in digests:
         report.paths += 1

@@ -21,7 +21,7 @@ from store.backends.packs import PackWriter, remove_if_dead
 from store.castore import nodes
 from store.castore.nodes import DirectoryNode, FileNode
 from store.castore.path_info import PathInfo
-from store.castore.services import Missing
+from store.castore.services import Full, Missing
 
 # A pack of which less than this share is still wanted is written anew.
 _WANTED_SHARE = 0.6
@@ -82,46 +82,60 @@ def collect(
     """
     done = Collected(before=size_on_disk(store))
     with store.lock(exclusive=True):
-        infos = {info.path: info for info in store.path_infos.list()}
-        live = _reached(infos, [*roots(store).values(), *more_roots])
-        dead = [path for path in infos if path not in live]
-        if target is not None:
-            dead = _oldest_first(store, infos, dead, live, done.before - target)
-        done.deleted = sorted(dead)
-        done.kept = len(infos) - len(dead)
-        if dry_run:
-            done.after = done.before
-            return done
-        for path in dead:
-            del infos[path]
-        db = store.db
         try:
-            db.execute("begin immediate")
-            try:
-                db.executemany("delete from paths where digest = ?", [(_digest_row(path)[1],) for path in dead])
-                _sweep(store, infos.values())
-                stale = _repack(store)
-                db.execute("commit")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("rollback")
-                raise
-            for name in stale:
-                (store.pack_folder / f"{name}.pack").unlink(missing_ok=True)
-            _remove_strays(store)
-            db.execute("pragma wal_checkpoint(truncate)")
-            with suppress(sqlite3.OperationalError):  # needs room of its own, which there may not be
-                db.execute("vacuum")
-            db.execute("pragma wal_checkpoint(truncate)")
+            infos = {info.path: info for info in store.path_infos.list()}
+            live = _reached(infos, [*roots(store).values(), *more_roots])
+            dead = [path for path in infos if path not in live]
+            if target is not None:
+                dead = _oldest_first(store, infos, dead, done.before - target)
+            done.deleted = sorted(dead)
+            done.kept = len(infos) - len(dead)
+            if not dry_run:
+                for path in dead:
+                    del infos[path]
+                _delete(store, dead, infos.values())
         except sqlite3.Error as error:
             raise schema.as_store_error(error, store.path) from error
+        finally:
+            store.keep_reserve()
         store.packs.forget()
-    done.after = size_on_disk(store)
+    done.after = done.before if dry_run else size_on_disk(store)
     return done
 
 
-def _digest_row(path: str) -> tuple[str, str]:
-    return path, path[path.rfind("/") + 1 :][:32]
+def _delete(store: LocalCastore, dead: list[str], left: Iterable[PathInfo]) -> None:
+    """Delete the path infos of ``dead`` and everything that none of ``left`` reaches."""
+    db = store.db
+    _remove_strays(store)
+    store.reserve.unlink(missing_ok=True)
+    with suppress(sqlite3.Error):  # on a full disk, what the log gives back may be needed
+        db.execute("pragma wal_checkpoint(truncate)")
+    db.execute("begin immediate")
+    try:
+        db.executemany("delete from paths where digest = ?", [(_digest_of(path),) for path in dead])
+        _sweep(store, left)
+        stale = _drop_empty(db)
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("rollback")
+        raise
+    _unlink(store, stale)
+    with suppress(Full):  # then they stay as they are
+        _unlink(store, _repack(store))
+    with suppress(sqlite3.OperationalError):  # both need room of their own, which there may not be
+        db.execute("pragma wal_checkpoint(truncate)")
+        db.execute("vacuum")
+        db.execute("pragma wal_checkpoint(truncate)")
+
+
+def _unlink(store: LocalCastore, names: Iterable[str]) -> None:
+    for name in names:
+        (store.pack_folder / f"{name}.pack").unlink(missing_ok=True)
+
+
+def _digest_of(path: str) -> str:
+    return path[path.rfind("/") + 1 :][:32]
 
 
 def _reached(infos: dict[str, PathInfo], start: Iterable[str]) -> set[str]:
@@ -135,9 +149,7 @@ def _reached(infos: dict[str, PathInfo], start: Iterable[str]) -> set[str]:
     return live
 
 
-def _oldest_first(
-    store: LocalCastore, infos: dict[str, PathInfo], dead: list[str], live: set[str], excess: int
-) -> list[str]:
+def _oldest_first(store: LocalCastore, infos: dict[str, PathInfo], dead: list[str], excess: int) -> list[str]:
     """Of ``dead``, those to delete so that about ``excess`` bytes go: the longest unused, with what refers to them."""
     used = dict(store.db.execute("select digest, used from paths"))
     users: dict[str, list[str]] = {}
@@ -146,7 +158,7 @@ def _oldest_first(
             users.setdefault(reference, []).append(path)
     share = _compression(store)
     chosen: dict[str, None] = {}
-    for path in sorted(dead, key=lambda path: (used.get(_digest_row(path)[1], 0), path)):
+    for path in sorted(dead, key=lambda path: (used.get(_digest_of(path), 0), path)):
         if excess <= 0:
             break
         pending = [path]
@@ -202,40 +214,45 @@ def _sweep(store: LocalCastore, infos: Iterable[PathInfo]) -> None:
     db.execute("delete from live")
 
 
+def _drop_empty(db: sqlite3.Connection) -> list[str]:
+    """Forget packs without blocks; answer their names."""
+    empty = db.execute("select id, name from packs where id not in (select pack from blocks where pack is not null)")
+    rows = empty.fetchall()
+    db.executemany("delete from packs where id = ?", [(number,) for number, _ in rows])
+    return [name for _, name in rows]
+
+
 def _repack(store: LocalCastore) -> list[str]:
-    """Write packs of which little is left anew; answer the names of those that are not needed any more."""
+    """Write packs of which little is left anew, into one; answer the names of those that are not needed any more."""
     db = store.db
     rows = db.execute(
-        "select packs.id, name, packs.size, coalesce(sum(stored), 0) from packs left join blocks on pack = packs.id"
-        " group by packs.id"
+        "select packs.id, name, packs.size, sum(stored) from packs join blocks on pack = packs.id group by packs.id"
     ).fetchall()
-    stale = []
-    writer: PackWriter | None = None
+    sparse = [(number, name) for number, name, size, wanted in rows if wanted < size * _WANTED_SHARE]
+    if not sparse:
+        return []
+    writer = PackWriter(store.pack_folder)
     moved: list[tuple[int, int]] = []
     try:
-        for number, name, size, wanted in rows:
-            if wanted >= size * _WANTED_SHARE:
-                continue
-            stale.append(str(name))
-            if wanted:
-                writer = writer or PackWriter(store.pack_folder)
-                with open(store.pack_folder / f"{name}.pack", "rb") as file:
-                    query = "select id, at, stored from blocks where pack = ? order by at"
-                    for block, at, stored in db.execute(query, (number,)).fetchall():
-                        file.seek(at)
-                        moved.append((writer.append(file.read(stored)), block))
-            db.execute("delete from packs where id = ?", (number,))
-        if writer is not None:
-            writer.sync()
-            values = (writer.name, writer.size)
-            pack = db.execute("insert into packs (name, size) values (?, ?)", values).lastrowid
-            db.executemany("update blocks set pack = ?, at = ? where id = ?", ((pack, at, b) for at, b in moved))
-            writer.close()
+        for number, name in sparse:
+            with open(store.pack_folder / f"{name}.pack", "rb") as file:
+                query = "select id, at, stored from blocks where pack = ? order by at"
+                for block, at, stored in db.execute(query, (number,)).fetchall():
+                    file.seek(at)
+                    moved.append((writer.append(file.read(stored)), block))
+        writer.sync()
+        db.execute("begin immediate")
+        pack = db.execute("insert into packs (name, size) values (?, ?)", (writer.name, writer.size)).lastrowid
+        db.executemany("update blocks set pack = ?, at = ? where id = ?", [(pack, at, block) for at, block in moved])
+        db.executemany("delete from packs where id = ?", [(number,) for number, _ in sparse])
+        db.execute("commit")
     except BaseException:
-        if writer is not None:
-            writer.abandon()
+        if db.in_transaction:
+            db.execute("rollback")
+        writer.abandon()
         raise
-    return stale
+    writer.close()
+    return [name for _, name in sparse]
 
 
 def _remove_strays(store: LocalCastore) -> None:
@@ -249,7 +266,7 @@ def _remove_strays(store: LocalCastore) -> None:
 def touch(store: LocalCastore, paths: Iterable[str]) -> None:
     """Note that paths were used now, for :func:`collect` with a target."""
     now = int(time.time())
-    rows = [(now, _digest_row(path)[1]) for path in paths]
+    rows = [(now, _digest_of(path)) for path in paths]
     try:
         store.db.executemany("update paths set used = ? where digest = ?", rows)
     except sqlite3.Error as error:

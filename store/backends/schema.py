@@ -62,6 +62,27 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("pragma journal_mode = wal")
 
 
+def a_number(value: object, path: Path) -> int:
+    """A column that must be a number; :class:`Corrupt` when damage has made something else of it."""
+    if not isinstance(value, int):
+        raise Corrupt(f"{path}: a row is damaged")
+    return value
+
+
+def some_bytes(value: object, path: Path) -> bytes:
+    """:func:`a_number` for bytes."""
+    if not isinstance(value, bytes):
+        raise Corrupt(f"{path}: a row is damaged")
+    return value
+
+
+def a_text(value: object, path: Path) -> str:
+    """:func:`a_number` for text."""
+    if not isinstance(value, str):
+        raise Corrupt(f"{path}: a row is damaged")
+    return value
+
+
 def as_store_error(error: sqlite3.Error, path: Path) -> StoreError:
     """What the database said, as the store's error."""
     text = str(error)
