@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from evaluator.code.attrsets import missing_attribute
+from evaluator.code.attrsets import missing_attribute, note_definition
 from evaluator.code.functions import FormalsLambda
 from evaluator.io.files import ParsedFile
 from evaluator.lower import Lowering, Scope
@@ -356,7 +356,12 @@ def select(value: object, name: str, place: Place | None) -> Value:
     """An attribute of a forced value with the place of its definition. Raises TypeFault, MissingAttribute."""
     if not isinstance(value, Attrs):
         raise expected("a set", value, place)
-    found = value.get(name)
+    try:
+        found = value.get(name)
+    except EvalError as error:
+        note_definition(error, name, value.place_of(name))
+        error.note(f"while evaluating the attribute '{name}'", place)
+        raise
     if found is None:
         raise missing_attribute(name, value, place)
     return Value(found, value.place_of(name))

@@ -18,6 +18,18 @@ class Location(msgspec.Struct, frozen=True):
     column: int = 0
 
 
+class TraceFrame(msgspec.Struct, frozen=True):
+    """One step that led to an error: what was being done, and where (None: nowhere in a file).
+
+    ``kind`` is "step", "call" (of a function of the language: many of them say little) or "context" (said on purpose,
+    by ``addErrorContext`` or by what a derivation is called).
+    """
+
+    text: str
+    at: Location | None = None
+    kind: str = "step"
+
+
 class Target(msgspec.Struct, frozen=True):
     """The value that is asked for: the node with this range, then the attributes selected from it.
 

@@ -6,10 +6,10 @@ import time
 from typing import Final
 
 from evaluator.code.functions import FormalsLambda, PlainLambda
-from evaluator.provenance.data import Facts, Location, Member
+from evaluator.provenance.data import Facts, Location, Member, TraceFrame
 from evaluator.provenance.origin import documentation, made
 from evaluator.runtime.compare import is_derivation
-from evaluator.runtime.errors import EvalError
+from evaluator.runtime.errors import ALWAYS, DETAIL, STEP, EvalError
 from evaluator.runtime.printer import attribute, number, quoted
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import (
@@ -35,6 +35,18 @@ def location(place: Place | None) -> Location | None:
         return None
     line, column = place.file.line_and_column(place.start)
     return Location(place.file.path, place.start, place.end, line, column)
+
+
+_FRAME_KINDS: Final = {STEP: "step", DETAIL: "call", ALWAYS: "context"}
+_FRAMES: Final = 40
+
+
+def trace_frames(error: EvalError) -> tuple[TraceFrame, ...]:
+    """The frames of an error, innermost first; of a long trace the two ends."""
+    frames = error.trace()
+    if len(frames) > _FRAMES:
+        frames = frames[: _FRAMES // 2] + frames[-_FRAMES // 2 :]
+    return tuple(TraceFrame(sendable(f.text), location(f.place), _FRAME_KINDS[f.kind]) for f in frames)
 
 
 def kind_of(value: object) -> str:

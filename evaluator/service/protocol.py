@@ -20,7 +20,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from evaluator.provenance.data import Facts, Location, Member, Target
+from evaluator.provenance.data import Facts, Location, Member, Target, TraceFrame
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -39,6 +39,7 @@ __all__ = [
     "Status",
     "Target",
     "ToWorker",
+    "TraceFrame",
     "read_frame",
     "write_frame",
 ]
@@ -120,8 +121,9 @@ ToWorker = Configure | Document | Describe | Members | Scope | Arguments | Cance
 class Answer(msgspec.Struct, frozen=True, tag=True):
     """The answer to a question.
 
-    ``state``: "value" (``facts`` or ``members`` filled), "error" (evaluation failed: ``message``, and ``at``
-    where), "unknown" (nothing reaches this place, or nothing is there), "timeout" (the budget was
+    ``state``: "value" (``facts`` or ``members`` filled), "error" (evaluation failed: ``message``, ``at`` the text
+    nearest to what is wrong, ``frames`` what led there, innermost first, ``meant`` names that may have been meant
+    by a mistyped one), "unknown" (nothing reaches this place, or nothing is there), "timeout" (the budget was
     used up; the work may go on in the background), "cancelled". ``stale`` tells that the answer is of an
     older text; ``route`` how the file was reached, in words ("pkgs.hello", "arguments by name from nixpkgs").
     """
@@ -132,6 +134,8 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     members: tuple[Member, ...] = ()
     message: str = ""
     at: Location | None = None
+    frames: tuple[TraceFrame, ...] = ()
+    meant: tuple[str, ...] = ()
     stale: bool = False
     route: str = ""
 

@@ -19,7 +19,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from evaluator.provenance.describe import location
+from evaluator.provenance.describe import location, sendable, trace_frames
 from evaluator.provenance.workspace import Workspace
 from evaluator.remains import REMAINS
 from evaluator.runtime.errors import EvalError, HoleForced, Interrupted
@@ -195,7 +195,14 @@ class Worker:
         except HoleForced as hole:
             return Answer(question.id, "unknown", message=hole.message, at=location(hole.place))
         except EvalError as error:
-            return Answer(question.id, "error", message=error.message, at=location(error.place))
+            return Answer(
+                question.id,
+                "error",
+                message=sendable(error.message),
+                at=location(error.place),
+                frames=trace_frames(error),
+                meant=tuple(map(sendable, error.suggestions())),
+            )
         except Interrupted as stop:
             if stop.reason == "timeout":
                 self._background.append(lambda: self._ask(question))
