@@ -38,6 +38,16 @@ def test_hello_says_when_there_is_no_such_thing(pkgset: Path) -> None:
     assert "hullo" in done.stderr
 
 
+def test_syntax(pkgset: Path) -> None:
+    done = run("syntax", "--nixpkgs", pkgset, "--rounds", "1", "--files", "3")
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)["results"]
+    assert set(results) == {"large", "keys", "all", "memory"}
+    assert all("plain Python" in part for part in results.values())
+    assert results["all"]["plain Python"]["rejected"] == 0
+    assert results["keys"]["plain Python"]["keystrokes"] > 100
+
+
 @pytest.mark.skipif(importlib.util.find_spec("lsp.server") is None, reason="there is no server yet")
 def test_editor(pkgset: Path) -> None:
     """All the warm questions get evaluated answers in the package set's hello, too."""
