@@ -17,7 +17,7 @@ from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.float_digits import digits
 from evaluator.builtins.table import Builtin
 from evaluator.runtime.brief import described
-from evaluator.runtime.bulk import LARGE_TEXT, ask_for, joined, own_dict, own_list, packed
+from evaluator.runtime.bulk import LARGE_TEXT, PIECE, ask_for, joined, own_dict, own_list, packed
 from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string, stringified
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
@@ -69,6 +69,8 @@ def quote(text: str) -> str:
             "JSON serialization error: [json.exception.type_error.316] "
             f"invalid UTF-8 byte at index {index}: 0x{byte:02X}"
         )
+    if len(text) > PIECE:
+        spend(len(text) >> 8)
     return encode_basestring(text)
 
 

@@ -86,16 +86,13 @@ def concat_strings_sep(session: Session, separator: object, value: object) -> ob
     )
     pieces: list[str] = []
     joined: set[str] | None = None
-    size = len(glue) * len(items)
     for item in items:
         spend(1)
         element = force(item)
         if isinstance(element, str):
             pieces.append(element)
-            size += len(element)
         elif isinstance(element, ContextString):
             pieces.append(element.text)
-            size += len(element.text)
             if joined is None:
                 joined = set(element.context)
             else:
@@ -113,8 +110,6 @@ def concat_strings_sep(session: Session, separator: object, value: object) -> ob
                     joined = set(found)
                 else:
                     joined |= found
-    if size > LARGE_TEXT:
-        ask_for(size)
     text = rejoin(glued(pieces, glue))
     let_go(pieces)
     if joined is not None:

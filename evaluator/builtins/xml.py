@@ -7,7 +7,7 @@ from typing import Final
 from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.table import Builtin
 from evaluator.code.functions import FormalsLambda, LambdaCode, PlainLambda
-from evaluator.runtime.bulk import joined, packed
+from evaluator.runtime.bulk import PIECE, joined, packed
 from evaluator.runtime.coerce import NO_CONTEXT, make_string
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError
@@ -173,6 +173,8 @@ class _Writer:
 
 def attribute(name: str, value: str) -> str:
     """An attribute of an element, with the space before it."""
+    if len(value) > PIECE:
+        spend(len(value) >> 8)
     return f' {name}="{value.translate(_ESCAPES)}"'
 
 

@@ -19,6 +19,8 @@ PIECE: Final = 20_000
 LARGE_TEXT: Final = 1 << 20
 """Characters from which a text is worth asking for."""
 
+_FEW: Final = 16  # pieces of text
+
 _LARGE_BYTES: Final = 1 << 20
 
 
@@ -107,6 +109,8 @@ def numbered_thunks(code: Code, size: int) -> list[object]:
 def joined(pieces: list[str], glue: str = "") -> str:
     """``glue.join(pieces)``."""
     count = len(pieces)
+    if count > _FEW:
+        ask_for(_length(pieces) + count * len(glue))
     if count < LARGE:
         return glue.join(pieces)
     parts: list[str] = []
@@ -128,11 +132,18 @@ def packed(pieces: list[str], start: int) -> int:
     """Makes one piece of those from ``start`` on if they are many; answers where to start from the next time."""
     if len(pieces) - start < PIECE:
         return start
-    text = "".join(pieces[start:])
+    tail = pieces[start:]
+    ask_for(_length(tail))
     del pieces[start:]
-    pieces.append(text)
-    ask_for(len(text))
+    pieces.append("".join(tail))
     return start + 1
+
+
+def _length(pieces: list[str]) -> int:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+    return size
 
 
 def sorted_alike(items: list[Any]) -> list[Any]:
