@@ -58,6 +58,16 @@ class Observations:
         log = logs.get(start)
         return [] if log is None else log.environments
 
+    def counts(self) -> tuple[int, int]:
+        """How many lambdas were seen to be called, and how many of their calls are remembered."""
+        lambdas = 0
+        calls = 0
+        for logs in self._logs.values():
+            for log in logs.values():
+                calls += len(log.environments)
+                lambdas += 1 if log.environments else 0
+        return lambdas, calls
+
     def forget(self, file: SourceFile) -> None:
         """Drops what is known of a file (its text was replaced)."""
         self._logs.pop(file, None)
