@@ -44,6 +44,8 @@ RESERVE = 1 << 22
 # So many rows are written at once, so that a large tree does not wait in memory.
 _ROWS = 60_000
 _AHEAD = 4
+_ASKED = 300
+_KNOWN = 400_000
 
 
 def default_folder() -> Path:
@@ -132,6 +134,8 @@ class _State(threading.local):
     connection: _Connection | None = None
     batch: _Batch | None = None
     depth = 0
+    asked = 0  # how often this transaction asked for a chunk
+    known: set[bytes] | None = None
 
 
 class LocalCastore:
@@ -199,6 +203,7 @@ class LocalCastore:
         with self.lock(exclusive=False):
             state.batch = _Batch(self.pack_folder)
             state.depth = 1
+            state.asked = 0
             try:
                 yield
                 self._commit(state.batch)
@@ -206,6 +211,7 @@ class LocalCastore:
                 last = state.batch  # another one when much was written
                 state.batch = None
                 state.depth = 0
+                state.known = None
                 last.stop()
                 if last.pack is not None:
                     last.pack.abandon()
@@ -231,6 +237,26 @@ class LocalCastore:
             raise schema.as_store_error(error, self.path) from error
         return found
 
+    def has_chunk(self, digest: bytes) -> bool:
+        """Whether a chunk is there; for writers in a transaction.
+
+        After some hundred questions the answers come from a set, if the store is not too large for one. Nothing is
+        deleted meanwhile, and what others add may be written twice.
+        """
+        state = self._state
+        known = state.known
+        if known is not None:
+            return digest in known
+        try:
+            state.asked += 1
+            if state.asked == _ASKED:
+                rows = self.db.execute("select count(*) from (select 1 from chunks limit ?)", (_KNOWN + 1,)).fetchone()
+                if rows[0] <= _KNOWN:
+                    state.known = {row[0] for row in self.db.execute("select digest from chunks")}
+            return self.db.execute("select 1 from chunks where digest = ?", (digest,)).fetchone() is not None
+        except sqlite3.Error as error:
+            raise schema.as_store_error(error, self.path) from error
+
     def room(self) -> None:
         """Called after something was added to the open transaction: write what it has if that is much."""
         batch = self._state.batch
@@ -243,6 +269,8 @@ class LocalCastore:
         if batch is not None:
             self._commit(batch)
             batch.stop()
+            if self._state.known is not None:
+                self._state.known.update(batch.chunks)
             self._state.batch = _Batch(self.pack_folder)
 
     def _commit(self, batch: _Batch) -> None:
@@ -402,11 +430,7 @@ class LocalBlobs:
         assert batch is not None
         if digest in batch.chunks:
             return digest
-        try:
-            found = store.db.execute("select 1 from chunks where digest = ?", (digest,)).fetchone()
-        except sqlite3.Error as error:
-            raise schema.as_store_error(error, store.path) from error
-        if found is None:
+        if not store.has_chunk(digest):
             batch.add(digest, data)
             store.room()
         return digest

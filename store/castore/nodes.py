@@ -9,8 +9,8 @@ Decoding accepts nothing but what encoding writes: one directory, one spelling, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from blake3 import blake3 as _blake3
 
@@ -18,35 +18,68 @@ from store.castore import wire
 from store.castore.wire import WireError
 from store.store_path import to_text
 
-DIGEST_SIZE = 32
+DIGEST_SIZE: Final = 32
 
 
 class DirectoryError(ValueError):
     """Not a directory as castore has them."""
 
 
-@dataclass(slots=True)
 class FileNode:
     """A regular file."""
 
-    digest: bytes
-    size: int
-    executable: bool = False
+    def __init__(self, digest: bytes, size: int, executable: bool = False) -> None:
+        self.digest: Final = digest
+        self.size: Final = size
+        self.executable: Final = executable
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FileNode):
+            return NotImplemented
+        return self.digest == other.digest and self.size == other.size and self.executable == other.executable
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"FileNode({self.digest!r}, {self.size!r}, {self.executable!r})"
 
 
-@dataclass(slots=True)
 class SymlinkNode:
     """A symbolic link."""
 
-    target: bytes
+    def __init__(self, target: bytes) -> None:
+        self.target: Final = target
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SymlinkNode):
+            return NotImplemented
+        return self.target == other.target
+
+    def __hash__(self) -> int:
+        return hash(self.target)
+
+    def __repr__(self) -> str:
+        return f"SymlinkNode({self.target!r})"
 
 
-@dataclass(slots=True)
 class DirectoryNode:
     """A directory by its digest; ``size`` counts all that is below it."""
 
-    digest: bytes
-    size: int
+    def __init__(self, digest: bytes, size: int) -> None:
+        self.digest: Final = digest
+        self.size: Final = size
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DirectoryNode):
+            return NotImplemented
+        return self.digest == other.digest and self.size == other.size
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"DirectoryNode({self.digest!r}, {self.size!r})"
 
 
 Node = FileNode | SymlinkNode | DirectoryNode
@@ -54,20 +87,23 @@ Node = FileNode | SymlinkNode | DirectoryNode
 
 def blake3(data: bytes) -> bytes:
     """The BLAKE3 digest of ``data``."""
-    return _blake3(data).digest()
+    digest: bytes = _blake3(data).digest()
+    return digest
 
 
 class Directory:
     """The entries of a directory by name, sorted by their bytes."""
 
-    __slots__ = ("entries",)
-
-    def __init__(self, entries: Mapping[bytes, Node]) -> None:
-        self.entries: dict[bytes, Node] = dict(sorted(entries.items()))
+    def __init__(self, entries: dict[bytes, Node]) -> None:
+        self.entries: Final[dict[bytes, Node]] = {name: entries[name] for name in sorted(entries)}
 
     def size(self) -> int:
         """How many files, links and directories are below this one."""
-        return len(self.entries) + sum(node.size for node in self.entries.values() if isinstance(node, DirectoryNode))
+        count = len(self.entries)
+        for node in self.entries.values():
+            if isinstance(node, DirectoryNode):
+                count += node.size
+        return count
 
     def encode(self) -> bytes:
         """The canonical encoding. Raises :class:`DirectoryError` for names that cannot be."""
@@ -93,7 +129,9 @@ class Directory:
         return DirectoryNode(self.digest(), self.size())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Directory) and self.entries == other.entries
+        if not isinstance(other, Directory):
+            return NotImplemented
+        return self.entries == other.entries
 
     def __hash__(self) -> int:
         return hash(self.encode())

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Final
 
 from store.castore.nodes import Directory, DirectoryNode, FileNode, Node, SymlinkNode
 from store.castore.services import Castore, Corrupt, Missing
@@ -19,22 +19,20 @@ from store.nar import Filter, NarError, NarWriter, Sink
 from store.nar_reader import END, ENTER, FILE, LEAVE, NarReader
 from store.store_path import to_bytes, to_text
 
-_PIECE = 1 << 18
+_PIECE: Final = 1 << 18
 
 
-@dataclass(slots=True)
 class Ingested:
     """What was taken in: its root, and its archive's SHA-256 and size."""
 
-    node: Node
-    nar_sha256: bytes
-    nar_size: int
+    def __init__(self, node: Node, nar_sha256: bytes, nar_size: int) -> None:
+        self.node: Final = node
+        self.nar_sha256: Final = nar_sha256
+        self.nar_size: Final = nar_size
 
 
 class _Open:
     """A directory being taken in."""
-
-    __slots__ = ("entries", "names", "next", "path")
 
     def __init__(self, path: bytes, names: list[tuple[bytes, str]]) -> None:
         self.path = path
@@ -272,7 +270,7 @@ def _shrunk(place: bytes) -> NarError:
 
 def _entries(place: bytes) -> list[tuple[bytes, str]]:
     with os.scandir(place) as entries:
-        return sorted((entry.name, _entry_kind(entry)) for entry in entries)
+        return sorted([(entry.name, _entry_kind(entry)) for entry in entries])
 
 
 def _entry_kind(entry: os.DirEntry[bytes]) -> str:

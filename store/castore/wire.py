@@ -7,9 +7,10 @@ their numbers, proto3 defaults left out, varints as short as can be.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-VARINT = 0
-DELIMITED = 2
+VARINT: Final = 0
+DELIMITED: Final = 2
 
 
 class WireError(ValueError):
