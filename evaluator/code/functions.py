@@ -79,11 +79,13 @@ class LambdaCode(Function):
             counters.depth = depth
             error.note(f"while calling {self.title()}", self.place(), DETAIL)
             error.__traceback__ = None
+            error.__context__ = None
             raise
         except BaseException as stop:
             counters.depth = depth
             if isinstance(stop, Interrupted):
                 stop.__traceback__ = None
+                stop.__context__ = None
             raise
         counters.depth = depth
         return value

@@ -168,12 +168,15 @@ class Thunk:
                 error.enters(self, code.place())
             # Python would note every frame of ours: kilobytes for each step of depth.
             error.__traceback__ = None
+            # Nor what was being handled meanwhile, and so on: a chain of those has no end, and is freed recursively.
+            error.__context__ = None
             raise
         except BaseException as stop:
             self.code = code
             counters.depth = depth
             if isinstance(stop, Interrupted):
                 stop.__traceback__ = None
+                stop.__context__ = None
             raise
         counters.depth = depth
         if isinstance(value, Closure):
