@@ -5,13 +5,14 @@ Positions of the wire (line and column in the negotiated encoding) are turned in
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evaluator.syntax.incremental import edit
+from evaluator.syntax.incremental import edit, reread
 from evaluator.syntax.parser import parse
 from evaluator.syntax.positions import UTF16, LineIndex
 from evaluator.syntax.tree import Source
@@ -31,6 +32,15 @@ class Change:
     text: str
     start: tuple[int, int] | None = None
     end: tuple[int, int] | None = None
+
+
+def spare_collector() -> None:
+    """Has Python's cycle collector run seldom, for a process that keeps trees.
+
+    Every keystroke makes and frees as many objects as the file has bindings, in none of which there are cycles. Left as
+    it is, the collector would look at all trees over and over.
+    """
+    gc.set_threshold(100_000, 20, 20)
 
 
 class Document:
@@ -61,8 +71,10 @@ class Document:
         if source is None or len(self._since) > _MANY:
             source = parse(self.text)
         else:
-            for stretch in self._since:
+            for stretch in self._since[:-1]:
                 source = edit(source, stretch.start, stretch.old_end, stretch.text)
+            for stretch in self._since[-1:]:
+                source = reread(source, self.text, stretch.start, stretch.old_end)
         self._since.clear()
         self._source = source
         return source

@@ -19,7 +19,7 @@ from evaluator import version
 from evaluator.service.protocol import Status
 from lsp import uri as uris
 from lsp import wire
-from lsp.documents import Document
+from lsp.documents import Document, spare_collector
 from lsp.ide import completion as ide_completion
 from lsp.ide import definition as ide_definition
 from lsp.ide import hover as ide_hover
@@ -365,9 +365,11 @@ def _item_capability(client: types.ClientCapabilities, name: str) -> object:
 
 def serve_stdio(session: Session, process: Process | None, stdin: BinaryIO, stdout: BinaryIO) -> None:
     """Serves one client over two streams until it leaves."""
+    spare_collector()
     Server(session, process).start_io(stdin, stdout)
 
 
 def serve_tcp(session: Session, process: Process | None, host: str, port: int) -> None:
     """Waits for one client, and serves it until it leaves."""
+    spare_collector()
     Server(session, process).start_tcp(host, port)

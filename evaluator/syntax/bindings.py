@@ -149,7 +149,7 @@ class BindingReader(PieceReader):
         except GiveUp:
             self.kept.append((bindings, base))
             raise
-        if needs_check(self.text, bindings, base):
+        if needs_check(self.text, bindings, base, self.lexer.checked):
             check_bindings(self.text, bindings, base, self.problems)
         return bindings
 

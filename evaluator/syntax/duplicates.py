@@ -8,7 +8,7 @@ are merged, and so are the sets written out in them (older ones reject the latte
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from evaluator.syntax.problems import Problem
 from evaluator.syntax.strings import static_name
@@ -26,9 +26,27 @@ from evaluator.syntax.tree import (
     Text,
 )
 
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
-def needs_check(source: str, bindings: list[Binding], base: int) -> bool:
-    """Whether :func:`check_bindings` could find anything: a quick look at the first names only."""
+
+#: From so many bindings on it pays to look for lists that have been checked.
+LARGE: Final = 64
+#: How many bindings may be new in one of them, and how many in a row may be gone.
+_NEW: Final = 8
+_GONE: Final = 8
+
+
+def needs_check(source: str, bindings: list[Binding], base: int, checked: list[list[Binding]]) -> bool:
+    """Whether :func:`check_bindings` could find anything: a quick look at the first names only.
+
+    ``checked`` are lists of bindings in which there is nothing to find.
+    """
+    if len(bindings) >= LARGE:
+        for before in checked:
+            new = _newcomers(before, bindings)
+            if new is not None:
+                return _repeats(source, new, bindings, base)
     if len(bindings) < 2:
         if not bindings:
             return False
@@ -55,6 +73,77 @@ def needs_check(source: str, bindings: list[Binding], base: int) -> bool:
                 seen.add(node.name)
                 count += 1
     return len(seen) != count
+
+
+def _newcomers(before: list[Binding], now: list[Binding]) -> list[Binding] | None:
+    """Those of the bindings ``now`` that were not there ``before``; None when they are many."""
+    new: list[Binding] = []
+    size: i64 = len(before)
+    reached: i64 = 0
+    for binding in now:
+        stop = min(reached + _GONE, size)
+        index = reached
+        while index < stop and not _is_same(before[index], binding):
+            index += 1
+        if index < stop:
+            reached = index + 1
+        else:
+            new.append(binding)
+            if len(new) > _NEW:
+                return None
+    return new
+
+
+def _is_same(one: Binding, other: Binding) -> bool:
+    """Whether the one has been made of the other, perhaps at another place."""
+    if one is other:
+        return True
+    if isinstance(one, AttrBinding):
+        return isinstance(other, AttrBinding) and one.path is other.path
+    return isinstance(one, Inherit) and isinstance(other, Inherit) and one.names is other.names
+
+
+def _repeats(source: str, new: list[Binding], bindings: list[Binding], base: int) -> bool:
+    """Whether a first name of ``new``, which are among ``bindings``, is there twice, or hard to tell."""
+    names: set[str] = set()
+    count = 0
+    for binding in new:
+        if isinstance(binding, AttrBinding):
+            name = _first_name(source, binding, base)
+            if name is None:
+                return True
+            names.add(name)
+            count += 1
+        elif isinstance(binding, Inherit):
+            for node in binding.names:
+                if not isinstance(node, Name):
+                    return True
+                names.add(node.name)
+                count += 1
+    if not count:
+        return False
+    found = 0
+    for binding in bindings:
+        if isinstance(binding, AttrBinding):
+            step = binding.path.steps[0]
+            name = step.name if isinstance(step, Name) else _first_name(source, binding, base)
+            if name is None:
+                return True
+            if name in names:
+                found += 1
+        elif isinstance(binding, Inherit):
+            for node in binding.names:
+                if not isinstance(node, Name):
+                    return True
+                if node.name in names:
+                    found += 1
+    return len(names) != count or found != count
+
+
+def _first_name(source: str, binding: AttrBinding, base: int) -> str | None:
+    """The first name of a binding's path when it is a plain one."""
+    step = binding.path.steps[0]
+    return step.name if isinstance(step, Name) else _plain_name(source, step, base + binding.start)
 
 
 def _plain_name(source: str, step: Node, base: int) -> str | None:

@@ -31,17 +31,25 @@ def edit(source: Source, start: int, end: int, new: str) -> Source:
     old = source.text
     start = max(0, min(start, len(old)))
     end = max(start, min(end, len(old)))
-    text = f"{old[:start]}{new}{old[end:]}"
+    return reread(source, f"{old[:start]}{new}{old[end:]}", start, end)
+
+
+def reread(source: Source, text: str, start: int, end: int) -> Source:
+    """As :func:`edit`, where the new text is there already: it differs from that of ``source`` in ``[start, end)``."""
+    old = source.text
+    shift = len(text) - len(old)
     if len(text) < _SHORT or _stopped(source):
         return parse(text)
     clean = end
-    if _indent(old, end) != _indent(text, start + len(new)):
+    if _indent(old, end) != _indent(text, end + shift):
         # How far the line of the edit is indented says what its openers may hold: what starts on it is read again.
         line = old.find("\n", end)
         clean = line if line >= 0 else len(old)
-    collector = Collector(Reading(source.comments, source.problems), start, clean, len(new) - (end - start))
+    reading = Reading(source.comments, source.problems)
+    collector = Collector(reading, start, clean, shift)
     collector.add(source.root, 0)
-    found = read(text, collector.runs(), _same_fault(source, text, start, end, len(new) - (end - start)))
+    checked = [] if reading.has_repeats() else collector.large
+    found = read(text, collector.runs(), checked, _same_fault(source, text, start, end, shift))
     return parse(text) if found is None else found
 
 

@@ -86,6 +86,8 @@ from evaluator.syntax.tokens import (
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
+    from evaluator.syntax.tree import Binding
+
 _BLANK: Final[bytes] = members(" \t\r\n")
 
 # What a character can start: see Lexer.run.
@@ -184,6 +186,8 @@ class Lexer(QuoteScanner):
         self.at: i64 = start
         self.finished: bool = False
         self.ready: Final[dict[int, Run]] = {}
+        # Neighbours among which none is defined twice.
+        self.checked: list[list[Binding]] = []
         # Those that come first at the end, and which of them comes next.
         self.runs: list[Run] = [] if runs is None else list(reversed(runs))
         self.run_index: i64 = len(self.runs)
@@ -617,6 +621,7 @@ class Lexer(QuoteScanner):
 
     def borrow_runs(self, other: Lexer) -> None:
         """Know of the runs that ``other`` has still before it; it must not turn to the next meanwhile."""
+        self.checked = other.checked
         self.runs = other.runs
         self.run_index = other.run_index + 1
         self.next_run()

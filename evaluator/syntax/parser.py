@@ -43,16 +43,17 @@ def parse(text: str) -> Source:
     ``text`` is UTF-8 decoded with ``surrogateescape``; all offsets are code points.
     Raises Python's recursion limit where it is too low for deeply nested text.
     """
-    source = read(text, [], None)
+    source = read(text, [], [], None)
     assert source is not None
     return source
 
 
-def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
+def read(text: str, runs: list[Run], checked: list[list[Binding]], fault: Fault | None) -> Source | None:
     """As :func:`parse`, with what is known of the text already.
 
-    ``runs`` are bindings that are known to be solid, in the order of the text; ``fault`` is where reading strictly is
-    known to end, None if not known. The answer is None when it might depend on what was known (never when nothing is).
+    ``runs`` are bindings that are known to be solid, in the order of the text; ``checked`` are lists of bindings among
+    which none is defined twice, and ``fault`` is where reading strictly is known to end, None if not known. The answer
+    is None when it might depend on what was known (never when nothing is).
     """
     if sys.getrecursionlimit() < _RECURSION:
         sys.setrecursionlimit(_RECURSION)
@@ -62,6 +63,7 @@ def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
         strict = runs
         while True:
             lexer = Lexer(text, 0, len(text), False, data, strict)
+            lexer.checked = checked
             parser = Parser(lexer)
             try:
                 root = parser.parse_root()
@@ -84,6 +86,7 @@ def read(text: str, runs: list[Run], fault: Fault | None) -> Source | None:
     if not fault.too_high:  # else the bindings around it may be read alone
         loose = loose + fault.inside
     tolerant = TolerantLexer(text, data, known, loose)
+    tolerant.checked = checked
     tolerant.run()
     reader = Parser(tolerant)
     root = reader.parse_root()

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, final
 
 from evaluator.syntax.cursor import child_base, children
+from evaluator.syntax.duplicates import LARGE
 from evaluator.syntax.problems import Problem, shifted
 from evaluator.syntax.tree import AttrBinding, AttrSet, Binding, Inherit, LegacyLet, Let, Node
 
@@ -29,6 +30,13 @@ class Reading:
     def __init__(self, comments: list[tuple[int, int]], problems: list[Problem]) -> None:
         self.comments: Final = comments
         self.problems: Final = problems
+
+    def has_repeats(self) -> bool:
+        """Whether anything was defined twice, or may have been and was not said."""
+        for problem in self.problems:  # any() would make a generator here
+            if problem.code == "duplicate-attribute" or problem.code == "conflict-marker":
+                return True
+        return False
 
 
 @final
@@ -150,6 +158,8 @@ class Collector:
         self.end: Final = end
         self.shift: Final = shift
         self.loose: Final[list[int]] = []
+        #: Neighbours that are not all taken over, when they are many.
+        self.large: Final[list[list[Binding]]] = []
         self._runs: Final[list[Run]] = []
         # A stack of its own: a tree may be higher than the thread's stack is deep.
         self._open: Final[list[tuple[Node, int]]] = []
@@ -186,6 +196,8 @@ class Collector:
                     stack.append((child, inner))
 
     def _neighbours(self, bindings: list[Binding], base: int) -> None:
+        if len(bindings) >= LARGE:
+            self.large.append(bindings)
         first: i64 = -1
         first_is_after = False
         reached = 0

@@ -37,6 +37,8 @@ TYPED: Final = [
     "\\${", "<<<<<<< a\n", "\n=======\n", "  a = 1;\n", "x = {\n", "};\n", "}\n", "\"\n", "inherit (a) b;\n", "\n\n",
     "\n  b = if lib.x.y then { inherit (c) d; } else \"e${f}\" + ''\n    g\n  '';\n", "{ a, b ? 1, ... }@c: ",
     "\n  \"${a}\".b = rec { c = [ 1 ./d <e> ]; };", "\n  # one\n  /* two */\n  c.d.e = f: g: f { };", "let a = 1; in ",
+    "\n  a1.c = 1;", "\n  a2 = { c = 1; };", "\n  a3.b = 1; a3.d = 2;", "\n  inherit (x) a4 a5;", '\n  "a6" = 1;',
+    '\n  ${"a7"} = 1;', "\n  inherit new; new = 1;",
 ]  # fmt: skip
 #: Where people put the cursor: behind one of these.
 PLACES: Final = ["\n", ";", "{", "}", '"', "=", " ", "''", "(", "[", ".", "/", "#", "${", ","]
@@ -223,7 +225,7 @@ def test_any_edits_of_real_files(path: Path, done: list[tuple[int, int, int, str
 @given(st.lists(st.sampled_from(TYPED), max_size=30).map("".join), actions)
 @settings(max_examples=100, deadline=None)
 def test_any_edits_of_what_is_hardly_nix(text: str, done: list[tuple[int, int, int, str]]) -> None:
-    editor = Editor("{\n" + "".join(f"  a{i} = {{ b = [ {i} ]; }};\n" for i in range(20)) + text)
+    editor = Editor("{\n" + "".join(f"  a{i} = {{ b = [ {i} ]; }};\n" for i in range(70)) + text)
     for action in done:
         editor.act(*action)
 
