@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from evaluator.syntax.duplicates import check_bindings, needs_check
 from evaluator.syntax.pieces import PieceReader
 from evaluator.syntax.problems import Edit, Fix
-from evaluator.syntax.reader import MAX_DEPTH, GiveUp
+from evaluator.syntax.reader import BRACKET, MAX_DEPTH, GiveUp
 from evaluator.syntax.reuse import moved
 from evaluator.syntax.strings import is_static
 from evaluator.syntax.tokens import (
@@ -67,7 +67,7 @@ class BindingReader(PieceReader):
     def parse_set(self, start: int, recursive: bool) -> Expr:
         """``{ … }``; ``start`` is where it or its ``rec`` starts, the brace is at hand."""
         brace = self.here()
-        self.depth += 1
+        self.depth += BRACKET
         if self.depth > self.deepest:
             self.deepened()
         self.advance()
@@ -75,7 +75,7 @@ class BindingReader(PieceReader):
         bindings = self.parse_bindings(RBRACE, brace)
         end = self.close_set(brace)
         self.open_braces -= 1
-        self.depth -= 1
+        self.depth -= BRACKET
         return AttrSet(start - self.base, end - self.base, bindings, recursive)
 
     def parse_legacy_let(self) -> Expr:
@@ -83,7 +83,7 @@ class BindingReader(PieceReader):
         start = self.here()
         self.advance()
         brace = self.here()
-        self.depth += 1
+        self.depth += BRACKET
         if self.depth > self.deepest:
             self.deepened()
         self.advance()
@@ -91,7 +91,7 @@ class BindingReader(PieceReader):
         bindings = self.parse_bindings(RBRACE, brace)
         end = self.close_set(brace)
         self.open_braces -= 1
-        self.depth -= 1
+        self.depth -= BRACKET
         return LegacyLet(start - self.base, end - self.base, bindings)
 
     def close_set(self, brace: int) -> int:
@@ -415,9 +415,11 @@ class BindingReader(PieceReader):
         source: Expr | None = None
         if self.kind == LPAREN:
             opener = self.here()
+            self.depth += 1
             self.advance()
             self.open_parens += 1
             source = self.parse_expr()
+            self.depth -= 1
             if self.kind != RPAREN:
                 source = self.with_junk(source, True)
             self.close(RPAREN, opener)

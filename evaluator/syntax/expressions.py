@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from evaluator.syntax.bindings import BindingReader
 from evaluator.syntax.duplicates import check_formals
 from evaluator.syntax.problems import Edit, Fix, Problem
-from evaluator.syntax.reader import NESTING, GiveUp
+from evaluator.syntax.reader import BRACKET, NESTING, SIGN, GiveUp
 from evaluator.syntax.tokens import (
     ASSERT,
     AT,
@@ -250,7 +250,7 @@ class Parser(BindingReader):
         """``!x`` and ``-x``."""
         start = self.here() - self.base
         kind = self.kind
-        self.depth += 1
+        self.depth += SIGN
         if self.depth > self.deepest:
             self.deepened()
         self.advance()
@@ -260,7 +260,7 @@ class Parser(BindingReader):
         else:
             operand = self.parse_op(NEGATE_OPERAND)
             result = Unary(start, operand.end, "-", operand)
-        self.depth -= 1
+        self.depth -= SIGN
         return result
 
     def parse_apply(self) -> Expr:
@@ -421,7 +421,7 @@ class Parser(BindingReader):
     def parse_list(self) -> Expr:
         start = self.here()
         items: list[Expr] = []
-        self.depth += 1
+        self.depth += BRACKET
         if self.depth > self.deepest:
             self.deepened()
         self.advance()
@@ -450,7 +450,7 @@ class Parser(BindingReader):
                 self.advance()
         end = self.close(RBRACKET, start)
         self.open_brackets -= 1
-        self.depth -= 1
+        self.depth -= BRACKET
         return ListExpr(start - self.base, end - self.base, items)
 
     def parse_unbraced_item(self, bracket: int) -> Expr:
@@ -471,8 +471,10 @@ class Parser(BindingReader):
         """``-1`` in a list, where it needs parentheses."""
         start = self.here()
         sign = SPELLING[self.kind]
+        self.depth += SIGN
         self.advance()
         operand = self.parse_select()
+        self.depth -= SIGN
         expr = Unary(start - self.base, operand.end, sign, operand)
         end = expr.end + self.base
         self.report(

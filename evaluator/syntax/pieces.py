@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from evaluator.syntax.problems import Edit, Fix, Problem
-from evaluator.syntax.reader import GiveUp, Reader
+from evaluator.syntax.reader import SIGN, GiveUp, Reader
 from evaluator.syntax.strings import is_static
 from evaluator.syntax.tokens import (
     ASSIGN,
@@ -195,6 +195,7 @@ class PieceReader(Reader):
     def parse_interpolation(self) -> Interpolation:
         """``${expr}``."""
         start = self.here()
+        self.depth += SIGN
         self.advance()
         self.open_braces += 1
         expr = self.parse_expr()
@@ -202,6 +203,7 @@ class PieceReader(Reader):
             expr = self.with_junk(expr, True)
         end = self.close(RBRACE, start)
         self.open_braces -= 1
+        self.depth -= SIGN
         return Interpolation(start - self.base, end - self.base, expr)
 
     # Names.

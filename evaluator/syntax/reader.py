@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 2500
 #: The levels that an expression of any kind inside another counts for.
 NESTING: Final = 4
+#: Those that a list or set counts for, and an interpolation or a sign.
+BRACKET: Final = 3
+SIGN: Final = 2
 
 _FAR: Final = 1 << 60  # beyond every text
 
