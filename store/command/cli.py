@@ -18,6 +18,7 @@ stores:
   nix:  nix:?root=/CHROOT          what Nix keeps, read-only
   file:///FOLDER  https://HOST/…   binary caches (?trusted=NAME:KEY, ?require-signatures=false,
   s3://BUCKET/PREFIX               ?secret-key=FILE, ?compression=zstd|xz|none, …)
+  grpc://HOST:PORT                 another tvix-store, or Tvix's
   FILE.toml                        several of these put together
 
 examples:
@@ -117,6 +118,8 @@ def parser() -> argparse.ArgumentParser:
 
     serve = command("serve", "serve the store to others", "tvix-store serve --http localhost:8080")
     serve.add_argument("--http", metavar="HOST:PORT", help="as a binary cache, which Nix substitutes from")
+    serve.add_argument("--grpc", metavar="HOST:PORT", help="as a castore over gRPC, to grpc://HOST:PORT")
+    serve.add_argument("--grpc-writable", action="store_true", help="let everybody who reaches it write over gRPC")
     serve.add_argument("--secret-key", metavar="FILE", help="sign what is served")
     serve.add_argument("--token-file", metavar="FILE", help="let those who know this token upload")
     serve.add_argument("--priority", type=int, default=40, metavar="N", help="lower is asked first (default: 40)")

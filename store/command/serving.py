@@ -1,4 +1,4 @@
-"""``tvix-store serve``: a store as a binary cache over HTTP, which real Nix substitutes from and copies to.
+"""``tvix-store serve``: a store over gRPC, or as a binary cache over HTTP, which Nix substitutes from and copies to.
 
 Specification: as in :mod:`store.backends.binary_cache`. Archives are served uncompressed as ``nar/DIGEST-NARHASH.nar``.
 Who knows the token (``Authorization: Bearer TOKEN``, or as the password of basic authentication, which is what Nix's
@@ -16,9 +16,11 @@ import tempfile
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event
 
 from store import listing, narinfo
 from store.backends import compression as compressions
@@ -28,6 +30,7 @@ from store.castore.services import Full, Refused, StoreError
 from store.command.output import say, say_json
 from store.composition import open_store
 from store.composition.archives import PiecesSource
+from store.composition.castore_store import CastoreStore
 from store.composition.protocol import Store
 from store.nar import NarError
 from store.narinfo import NarInfoError
@@ -270,30 +273,51 @@ class _Handler(BaseHTTPRequestHandler):
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    if not options.http:
-        raise StoreError("say where to serve: --http localhost:8080")
-    host, port = _address(options.http)
+    if not options.http and not options.grpc:
+        raise StoreError("say where to serve: --http localhost:8080, --grpc localhost:8081")
     key = SecretKey(Path(options.secret_key).read_text()) if options.secret_key else None
     token = Path(options.token_file).read_text().strip() if options.token_file else None
     if options.token_file and not token:
         raise StoreError(f"{options.token_file} holds no token")
-    with open_store(options.store) as store:
-        server = CacheServer((host, port), store, key=key, token=token, priority=options.priority)
-        bound = server.server_address
-        shown = f"[{host}]" if ":" in host else host
-        url = f"http://{shown}:{bound[1]}"
+    urls: dict[str, str] = {}
+    with open_store(options.store) as store, ExitStack() as running:
+        if options.grpc:
+            urls["grpc"] = _start_grpc(store, options, running)
+        web: CacheServer | None = None
+        if options.http:
+            host, port = _address(options.http)
+            web = CacheServer((host, port), store, key=key, token=token, priority=options.priority)
+            running.callback(web.server_close)
+            urls["http"] = f"http://{_shown(host)}:{web.server_address[1]}"
         if options.json:
-            say_json({"http": url, "store": store.uri, "publicKey": key.public().to_text() if key else None})
+            say_json({**urls, "store": store.uri, "publicKey": key.public().to_text() if key else None})
         else:
-            say(url)
+            for url in urls.values():
+                say(url)
         sys.stdout.flush()
-        try:
-            server.serve_forever(poll_interval=0.2)
-        except KeyboardInterrupt:
-            return 0
-        finally:
-            server.server_close()
+        with suppress(KeyboardInterrupt):
+            if web is not None:
+                web.serve_forever(poll_interval=0.2)
+            else:
+                Event().wait()
     return 0
+
+
+def _start_grpc(store: Store, options: argparse.Namespace, running: ExitStack) -> str:
+    from store.remote.server import server
+
+    if not isinstance(store, CastoreStore):
+        raise StoreError(f"only castores are served over gRPC (local:, memory:, grpc:), not {store.uri}")
+    host, port = _address(options.grpc)
+    address = f"{_shown(host)}:{port}"
+    made, bound = server(store.castore, address, writable=options.grpc_writable, store_dir=store.store_dir)
+    made.start()
+    running.callback(lambda: made.stop(1).wait())
+    return f"grpc://{_shown(host)}:{bound}"
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -28,6 +28,7 @@ Relative files (``secret-key``, ``token-file``) are relative to the file that na
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -47,8 +48,8 @@ class BadFile(StoreError):
     """A file that puts together no store, with the reason."""
 
 
-def open_file(path: str) -> Store:
-    """The store that the file at ``path`` puts together. Raises :class:`BadFile`."""
+def open_file(path: str, open_url: Callable[[str], Store]) -> Store:
+    """The store that the file at ``path`` puts together; ``open_url`` opens those in it. Raises :class:`BadFile`."""
     try:
         table = tomllib.loads(Path(path).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -62,11 +63,12 @@ def open_file(path: str) -> Store:
     use = table.get("use", next(iter(stores)) if len(stores) == 1 else None)
     if use is None:
         raise BadFile(f'{path}: use = "NAME" must say which of the stores is meant: {", ".join(stores)}')
-    return _Composer(path, stores).store(use, [])
+    return _Composer(path, stores, open_url).store(use, [])
 
 
 class _Composer:
-    def __init__(self, path: str, stores: dict[str, Any]) -> None:
+    def __init__(self, path: str, stores: dict[str, Any], open_url: Callable[[str], Store]) -> None:
+        self._open_url = open_url
         self._path = path
         self._stores = stores
         self._made: dict[str, Store] = {}
@@ -112,8 +114,6 @@ class _Composer:
         )
 
     def _by_url(self, name: str, table: dict[str, Any]) -> Store:
-        from store.composition.urls import open_url
-
         url = table["url"]
         if not isinstance(url, str):
             raise BadFile(f"{self._path}: [stores.{name}] url is a text")
@@ -128,7 +128,7 @@ class _Composer:
                 options.append(f"{key}={quote(text, safe='/:')}")
         if options:
             url += ("&" if "?" in url else "?") + "&".join(options)
-        return open_url(url)
+        return self._open_url(url)
 
     def _file(self, text: object) -> Path:
         return Path(self._path).parent / str(text)

@@ -7,6 +7,7 @@
 ``file:///FOLDER``                      a binary cache in a folder
 ``http://HOST/…`` ``https://HOST/…``    a binary cache over HTTP
 ``s3://BUCKET/PREFIX`` ``gs://`` ``az://``  a binary cache in an object store; credentials from the environment
+``grpc://HOST:PORT`` ``grpcs://``       a castore over gRPC, plain or with TLS; ``grpc:/SOCKET``
 ``FILE.toml``                           several, put together: :mod:`store.composition.files`
 ======================================  ================================================================
 
@@ -81,7 +82,7 @@ def open_url(url: str) -> Store:
     if url.endswith(".toml") and "://" not in url:
         from store.composition.files import open_file
 
-        return open_file(url.removeprefix("config:"))
+        return open_file(url, open_url)
     parts = urlsplit(url)
     opener = _OPENERS.get(parts.scheme)
     if opener is None:
@@ -167,6 +168,23 @@ def _object(url: str, parts: SplitResult) -> Store:
     return _cache(ObjectTransport(store, base), base, options)
 
 
+def _grpc(url: str, parts: SplitResult) -> Store:
+    try:
+        from store.remote.client import RemoteCastore
+    except ImportError as error:
+        raise StoreError(f"'{url}' needs the package grpcio: {error}") from error
+    from store.composition.castore_store import CastoreStore
+
+    options = Options(parts.query, url, {"store", "timeout"})
+    target = parts.netloc or f"unix:{unquote(parts.path)}"
+    if not parts.netloc and not parts.path.startswith("/"):
+        raise BadUrl(f"'{url}' names neither HOST:PORT nor a socket; it is written grpc://HOST:PORT or grpc:/SOCKET")
+    store_dir = options.text("store", STORE_DIR)
+    tls = parts.scheme == "grpcs"
+    castore = RemoteCastore(target, tls=tls, timeout=options.number("timeout") or 600, store_dir=store_dir)
+    return CastoreStore(castore, store_dir, f"{parts.scheme}://{target}" if parts.netloc else f"grpc:{parts.path}")
+
+
 def _cache(transport: Transport, uri: str, options: Options) -> Store:
     from store.backends.binary_cache import BinaryCache
     from store.signatures import CACHE_NIXOS_ORG, BadKey, SecretKey
@@ -205,4 +223,6 @@ _OPENERS: dict[str, Callable[[str, SplitResult], Store]] = {
     "s3": _object,
     "gs": _object,
     "az": _object,
+    "grpc": _grpc,
+    "grpcs": _grpc,
 }
