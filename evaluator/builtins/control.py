@@ -61,66 +61,66 @@ def seq(session: Session, first: object, second: object) -> object:
 
 @final
 class _Walk:
-    """A set or list whose contents are being forced, one after another."""
+    """A set or list whose contents are being forced; it is the item ``index`` of ``outer``."""
 
-    def __init__(self, attrs: Attrs | None, items: list[object]) -> None:
-        self.attrs: Final = attrs
-        self.names: Final[list[str]] = [] if attrs is None else sorted_alike(list(attrs.items))
-        self.items: Final = items
-        self.size: Final = len(items) if attrs is None else len(self.names)
-        self.at = -1
+    def __init__(self, value: object, outer: _Walk | None, index: int) -> None:
+        self.value: Final = value
+        self.outer: Final = outer
+        self.index: Final = index
+        self.names: list[str] = []
 
-    def step(self) -> object:
-        """The next value in it, forced."""
-        attrs = self.attrs
-        return force(self.items[self.at]) if attrs is None else attrs.get(self.names[self.at])
+    def force(self, work: list[_Walk], seen: set[int]) -> None:
+        """Forces everything that is directly in it, and puts those to ``work`` that have something in them."""
+        value = self.value
+        first = len(work)
+        index = 0
+        try:
+            if isinstance(value, Attrs):
+                self.names = sorted_alike(list(value.items))
+                for name in self.names:
+                    spend(1)
+                    self.found(value.get(name), index, work, seen)
+                    index += 1
+            elif isinstance(value, list):
+                for item in value:
+                    spend(1)
+                    self.found(force(item), index, work, seen)
+                    index += 1
+        except EvalError as error:
+            self.note(error, index)
+            raise
+        # The first is the next one.
+        below = work[first:]
+        below.reverse()
+        work[first:] = below
 
-    def note(self, error: EvalError) -> None:
-        attrs = self.attrs
-        if attrs is None:
-            error.note(f"while evaluating list element at index {self.at}", None)
-        else:
-            name = self.names[self.at]
-            error.note(f"while evaluating the attribute '{name}'", attrs.place_of(name))
-
-
-def _walk(value: object, seen: set[int]) -> _Walk | None:
-    """What is to be done for a forced value that was not seen yet and has others in it."""
-    if isinstance(value, Attrs):
-        if id(value) not in seen:
+    def found(self, value: object, index: int, work: list[_Walk], seen: set[int]) -> None:
+        if isinstance(value, (Attrs, list)) and id(value) not in seen:
             seen.add(id(value))
-            return _Walk(value, [])
-    elif isinstance(value, list) and id(value) not in seen:
-        seen.add(id(value))
-        return _Walk(None, value)
-    return None
+            work.append(_Walk(value, self, index))
+
+    def note(self, error: EvalError, index: int) -> None:
+        """Notes which item failed, and where all of this is."""
+        at: _Walk | None = self
+        while at is not None:
+            value = at.value
+            if isinstance(value, Attrs):
+                name = at.names[index]
+                error.note(f"while evaluating the attribute '{name}'", value.place_of(name))
+            else:
+                error.note(f"while evaluating list element at index {index}", None)
+            index = at.index
+            at = at.outer
 
 
 def deep_force(value: object) -> object:
     """Forces a value and everything in it; cycles are entered once."""
-    seen: set[int] = set()
-    kept: list[object] = []  # so that no identity comes twice
     value = force(value)
-    first = _walk(value, seen)
-    work: list[_Walk] = [] if first is None else [first]
-    while work:
-        spend(1)
-        walk = work[-1]
-        walk.at += 1
-        if walk.at >= walk.size:
-            work.pop()
-            continue
-        try:
-            found = walk.step()
-        except EvalError as error:
-            while work:
-                work.pop().note(error)
-            raise
-        if isinstance(found, (Attrs, list)):
-            inner = _walk(found, seen)
-            if inner is not None:
-                kept.append(found)
-                work.append(inner)
+    if isinstance(value, (Attrs, list)):
+        seen: set[int] = {id(value)}
+        work = [_Walk(value, None, 0)]
+        while work:
+            work.pop().force(work, seen)
     return value
 
 

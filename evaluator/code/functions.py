@@ -254,7 +254,9 @@ def call2(function: object, first: object, second: object) -> object:
                 builtin_called(error, function, None)
                 raise
             problem = error
-        return run_primop(function, [failed(problem), second] if stage == 0 else [first, failed(problem)])
+        if stage == 0:
+            return run_primop(function, [failed(problem), not_evaluated(second, problem)])
+        return run_primop(function, [first, failed(problem)])
     return call(call(function, first), second)
 
 
@@ -287,6 +289,14 @@ def failed(error: EvalError) -> Thunk:
     return Thunk(Failed(error), None)
 
 
+def not_evaluated(argument: object, error: EvalError) -> object:
+    """An argument that comes after one that failed: it is not evaluated any more.
+
+    Else what recurs in two arguments would take twice as long with every step of depth, only to fail again.
+    """
+    return failed(error) if isinstance(argument, Thunk) and argument.code is not None else argument
+
+
 def run_primop(primop: Primop, arguments: list[object], site: Code | None = None) -> object:
     """Runs a built-in function that has all its arguments."""
     spend(1)
@@ -315,6 +325,8 @@ def _forced(arguments: list[object]) -> list[object]:
                 values[index] = argument.run()
             except EvalError as error:
                 values[index] = failed(error)
+                for later in range(index + 1, len(values)):
+                    values[later] = not_evaluated(values[later], error)
                 break
     return values
 
@@ -413,7 +425,7 @@ class Call2(CallCode):
                 raise
             problem = error
         if stage == 0:
-            return run_primop(primop, [failed(problem), self.second.thunk(env)], self)
+            return run_primop(primop, [failed(problem), not_evaluated(self.second.thunk(env), problem)], self)
         return run_primop(primop, [first, failed(problem)], self)
 
 
