@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64
 
 from evaluator.code.attrsets import (
     DynamicAttr,
@@ -65,7 +65,7 @@ from evaluator.code.variables import (
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
-from evaluator.runtime.values import Code, Env, PathValue, Thunk, spend
+from evaluator.runtime.values import Code, Env, PathValue, Thunk, elsewhere, spend
 from evaluator.syntax import strings, tree
 
 if TYPE_CHECKING:
@@ -96,30 +96,48 @@ def bound(scope: Scope | None, name: str) -> bool:
 
 @final
 class Lazy(Code):
-    """An expression that is lowered when it is first evaluated."""
+    """An expression that is lowered when it is first evaluated; it lets go of its tree then."""
 
     def __init__(self, lowering: Lowering, scope: Scope | None, expr: tree.Expr, base: int, name: str) -> None:
         self.lowering: Final = lowering
-        self.scope: Final = scope
-        self.expr: Final = expr
-        self.base: Final = base
         self.name: Final = name
-        self.level: Final[i64] = lowering.level
+        self.start: Final[i32] = i32(base + expr.start)
+        self.end: Final[i32] = i32(base + expr.end)
+        self.level: Final[i32] = i32(lowering.level)
+        self.scope: Scope | None = scope
+        self.expr: tree.Expr | None = expr
         self.code: Code | None = None
 
     def place(self) -> Place:
-        return Place(self.lowering.file, self.base + self.expr.start, self.base + self.expr.end)
+        return Place(self.lowering.file, self.start, self.end)
 
     def eval(self, env: Env) -> object:
         code = self.code
         if code is None:
-            self.lowering.level = self.level
-            if self.name and isinstance(self.expr, tree.Lambda):
-                code = self.lowering.function(self.expr, self.base, self.scope, self.name)
+            expr = self.expr
+            assert expr is not None
+            base = self.start - expr.start
+            self.lowering.level = i64(self.level)
+            if self.name and isinstance(expr, tree.Lambda):
+                code = self.lowering.function(expr, base, self.scope, self.name)
             else:
-                code = self.lowering.expr(self.expr, self.base, self.scope)
+                code = self.lowering.expr(expr, base, self.scope)
             self.code = code
+            self.expr = None
+            self.scope = None
         return code.eval(env)
+
+    def thunk(self, env: Env) -> object:
+        code = self.code
+        if code is not None:
+            value = code.ready(env)
+            if value is not None:
+                return elsewhere(value)
+        return Thunk(self, env)
+
+    def lowered(self) -> Code:
+        code = self.code
+        return self if code is None else code
 
 
 @final

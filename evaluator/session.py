@@ -78,6 +78,8 @@ class Session:
         self.search_path: Final[list[tuple[str, str]]] = [] if search_path is None else search_path
         self.system: Final = system or host_system()
         self.tolerant: Final = tolerant
+        #: Whether somebody may ask later where a value came from: else trees go as soon as they are lowered.
+        self.keeps_trees = True
         self.local = Imports()
         self.local_observations = Observations(observe)
         self._shared_prefix: Final = shared + "/"
@@ -158,7 +160,10 @@ class Session:
             value = imports.values.get(resolved)
             if value is None:
                 parsed = self.parsed(resolved)
-                imports.versions[resolved] = parsed
+                if self.keeps_trees:
+                    imports.versions[resolved] = parsed
+                else:
+                    self.files.let_go(resolved)
                 value = Thunk(self.code_of(parsed), base_env())
                 imports.values[resolved] = value
             imports.values[path] = value

@@ -10,7 +10,7 @@ from evaluator.code.functions import FormalsLambda
 from evaluator.runtime.bulk import PIECE, own_dict, own_list, sorted_alike
 from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string_no_context, attribute_of
 from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
-from evaluator.runtime.source import ListedPositions, MergedPositions, OwnPositions, Place, Positions
+from evaluator.runtime.source import ListedPositions, MaskedPositions, OwnPositions, Place, Positions
 from evaluator.runtime.values import (
     EMPTY_ATTRS,
     NULL,
@@ -27,8 +27,11 @@ from evaluator.session import Session
 
 def sorted_names(attrs: Attrs) -> list[str]:
     """The names of a set in byte order."""
-    items = attrs.items
-    names = sorted(items) if len(items) <= PIECE else sorted_alike(list(items))
+    names = attrs.names()
+    if len(names) <= PIECE:
+        names.sort()
+    else:
+        names = sorted_alike(names)
     for name in names:
         if not name.isascii():
             return sorted(names, key=_bytes)
@@ -63,7 +66,7 @@ def get_attr(session: Session, name: object, value: object) -> object:
 
 def has_attr(session: Session, name: object, value: object) -> object:
     text = as_string_no_context(name, "while evaluating the first argument passed to builtins.hasAttr")
-    return as_attrs(value, "while evaluating the second argument passed to builtins.hasAttr").find(text) is not None
+    return as_attrs(value, "while evaluating the second argument passed to builtins.hasAttr").has(text)
 
 
 def is_attrs(session: Session, value: object) -> object:
@@ -72,7 +75,7 @@ def is_attrs(session: Session, value: object) -> object:
 
 def masked(positions: Positions | None, items: dict[str, object]) -> Positions | None:
     """``positions`` seen through a set that has only some of the names."""
-    return None if positions is None else MergedPositions(None, positions, Attrs(items, None))
+    return None if positions is None else MaskedPositions(positions, items)
 
 
 def remove_attrs(session: Session, value: object, names: object) -> object:
@@ -134,7 +137,7 @@ def intersect_attrs(session: Session, left: object, right: object) -> object:
     theirs = as_attrs(right, "while evaluating the second argument passed to builtins.intersectAttrs")
     result: dict[str, object] = {}
     if ours.at_most() < theirs.at_most():
-        for name in ours.items:
+        for name in ours.names():
             spend(1)
             found = theirs.find(name)
             if found is not None:
@@ -149,12 +152,7 @@ def intersect_attrs(session: Session, left: object, right: object) -> object:
 
 def map_attrs(session: Session, function: object, value: object) -> object:
     attrs = as_attrs(value, "while evaluating the second argument passed to builtins.mapAttrs")
-    code = CallOnBoth(function)
-    result = own_dict(attrs.copied())
-    for name, found in result.items():
-        spend(1)
-        result[name] = Thunk(code, name, found)
-    return Attrs(result, attrs.positions)
+    return Attrs.mapped(CallOnBoth(function), attrs, attrs.positions)
 
 
 def cat_attrs(session: Session, name: object, value: object) -> object:
@@ -179,7 +177,8 @@ def zip_attrs_with(session: Session, function: object, value: object) -> object:
             element, "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith"
         )
         positions = attrs.positions
-        for name, found in attrs.items.items():
+        for name in attrs.names():
+            found = attrs.find(name)
             spend(1)
             group = groups.get(name)
             if group is None:
@@ -205,10 +204,14 @@ def function_args(session: Session, value: object) -> object:
     code = function.function
     if not isinstance(code, FormalsLambda):
         return EMPTY_ATTRS
-    result: dict[str, object] = {}
-    for index in range(len(code.names)):
-        result[code.names[index]] = code.defaults[index] is not None
-    return Attrs(result, code.positions)
+    known = code.arguments
+    if known is None:
+        result: dict[str, object] = {}
+        for index in range(len(code.names)):
+            result[code.names[index]] = code.defaults[index] is not None
+        known = Attrs(result, code.positions)
+        code.arguments = known
+    return known
 
 
 def position_of(place: Place | None) -> object:

@@ -7,14 +7,23 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from evaluator.code.variables import _read
 from evaluator.runtime.brief import expected
 from evaluator.runtime.coerce import refers_to_store
 from evaluator.runtime.errors import EvalError, MissingAttribute
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
-from evaluator.runtime.values import EMPTY_ATTRS, NULL, Attrs, Code, ContextString, Env, Shape, Thunk, force
-
-_LARGEST_SHAPE: Final = 12
+from evaluator.runtime.values import (
+    EMPTY_ATTRS,
+    LARGEST_SHAPE,
+    NULL,
+    Attrs,
+    Code,
+    ContextString,
+    Env,
+    Shape,
+    Thunk,
+    elsewhere,
+    force,
+)
 
 #: What ``derivation`` is written in is no place to send anybody to.
 DERIVATION_NAME: Final = "«derivation»"
@@ -22,7 +31,7 @@ DERIVATION_NAME: Final = "«derivation»"
 
 @final
 class InheritSource(Code):
-    """``source.name`` for ``inherit (source) name``; the environment holds the shared source thunk in slot 1."""
+    """``source.name`` for ``inherit (source) name``; the payload of its thunks is the source, which they share."""
 
     def __init__(self, name: str, file: SourceFile, start: int, source_start: int, source_end: int) -> None:
         self.name: Final = name
@@ -37,9 +46,9 @@ class InheritSource(Code):
     def source_place(self) -> Place:
         return Place(self.file, self.source_start, self.source_end)
 
-    def eval(self, env: Env) -> object:
+    def resume(self, payload: object, extra: object) -> object:
         try:
-            source = _read(env, 1)
+            source = force(payload)
         except EvalError as error:
             error.note("while selecting an attribute", self.source_place())
             raise
@@ -131,24 +140,32 @@ class SetCode(Code):
         self.dynamic: Final = dynamic
         self.positions: Final = positions
         # A small literal makes its sets in the form of a list; a large one is more likely to be looked at as a whole.
-        self.shape: Final = Shape(names) if not clauses and not dynamic and len(names) <= _LARGEST_SHAPE else None
+        all_names = names.copy()
+        for clause in clauses:
+            all_names.extend(clause.names)
+        self.shape: Final = Shape(all_names) if not dynamic and len(all_names) <= LARGEST_SHAPE else None
 
     def eval(self, env: Env) -> object:
         values = self.values
         shape = self.shape
         if shape is not None:
-            return Attrs.shaped(shape, [value.thunk(env) for value in values], self.positions)
+            made = [value.thunk(env) for value in values]
+            for clause in self.clauses:
+                source = clause.source.thunk(env)
+                for taker in clause.takers:
+                    made.append(Thunk(taker, source))
+            return Attrs.shaped(shape, made, self.positions)
         items: dict[str, object] = {}
         index: i64 = 0
         for name in self.names:
             items[name] = values[index].thunk(env)
             index += 1
         for clause in self.clauses:
-            shared: Env = [None, clause.source.thunk(env)]
+            source = clause.source.thunk(env)
             takers = clause.takers
             index = 0
             for name in clause.names:
-                items[name] = Thunk(takers[index], shared)
+                items[name] = Thunk(takers[index], source)
                 index += 1
         positions = self.positions
         if self.dynamic:
@@ -187,9 +204,9 @@ class ScopeCode(Code):
         values = self.values
         slot: i64 = len(values) + 1
         for clause in self.clauses:
-            shared: Env = [None, clause.source.thunk(inner)]
+            source = clause.source.thunk(inner)
             for taker in clause.takers:
-                inner[slot] = Thunk(taker, shared)
+                inner[slot] = Thunk(taker, source)
                 slot += 1
         for code in self.outer:
             inner[slot] = code.thunk(env)
@@ -232,9 +249,15 @@ class RecSetCode(ScopeCode):
         self.names: Final = names
         self.dynamic: Final = dynamic
         self.positions: Final = positions
+        # A small set is the list of its own environment.
+        shape = Shape(names, 1) if not dynamic and len(names) <= LARGEST_SHAPE and "__overrides" not in names else None
+        self.shape: Final = shape
 
     def eval(self, env: Env) -> object:
         inner = self.enter(env)
+        shape = self.shape
+        if shape is not None:
+            return Attrs.shaped(shape, inner, self.positions)
         items: dict[str, object] = {}
         slot: i64 = 1
         for name in self.names:
@@ -361,6 +384,19 @@ class Select1(SelectBase):
         if value is None:
             raise self._failed(missing_attribute(name, subject, self.place()), env)
         return value
+
+    def ready(self, env: Env) -> object:
+        subject = self.subject.ready(env)
+        if isinstance(subject, Attrs):
+            value = subject.find(self.name)
+            if isinstance(value, Thunk):
+                return value.payload if value.code is None else None
+            return value
+        return None
+
+    def thunk(self, env: Env) -> object:
+        value = self.ready(env)
+        return Thunk(self, env) if value is None else elsewhere(value)
 
     def _failed(self, fault: EvalError, env: Env) -> EvalError:
         """An error about the subject, with where the attribute that it is was defined."""
@@ -500,7 +536,7 @@ class HasAttrCode(Code):
                 return False
             name = attribute_name(self.steps[index].eval(env), self.where, "while evaluating an attribute name")
             if index == last:
-                return at.find(name) is not None
+                return at.has(name)
             value = at.get(name)
             if value is None:
                 return False

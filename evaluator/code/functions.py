@@ -37,7 +37,8 @@ class LambdaCode(Function):
         self.file: Final = file
         self.start: Final = start
         self.end: Final = end
-        self.body: Final = body
+        self.body = body
+        self.fresh = True  # not called yet
         self.name = ""
         self.log = log
 
@@ -88,6 +89,9 @@ class LambdaCode(Function):
                 stop.__context__ = None
             raise
         counters.depth = depth
+        if self.fresh:
+            self.fresh = False
+            self.body = self.body.lowered()
         return value
 
 
@@ -128,6 +132,7 @@ class FormalsLambda(LambdaCode):
         self.defaults: Final = defaults
         self.ellipsis: Final = ellipsis
         self.positions: Final = positions
+        self.arguments: Attrs | None = None  # what `functionArgs` answers, once it was asked
         empty: Env = [None] * (len(names) + 2)
         self.empty: Final = empty
 
@@ -156,7 +161,7 @@ class FormalsLambda(LambdaCode):
             slot += 1
         if missing:
             self._fill_defaults(inner)
-        if not self.ellipsis and matched < len(given.items):
+        if not self.ellipsis and matched < given.count():
             self._refuse(given)
         return self.enter(inner)
 

@@ -13,13 +13,15 @@ from evaluator.runtime.compare import difference, equal, less
 from evaluator.runtime.errors import AssertionFailed, EvalError, InfiniteRecursion, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import MergedPositions, Place, SourceFile
-from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue
+from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk
 
 if TYPE_CHECKING:
     from evaluator.session import Session
 
 _MIN: Final = -(2**63)
 _MAX: Final = 2**63 - 1
+#: What is between minus this and this has room to spare in 64 bits, and compiled code compares it without an object.
+_SMALL: Final = 0x1000000000000000
 _DOING: Final = {
     "add": ("adding", "+"),
     "sub": ("subtracting", "-"),
@@ -301,6 +303,9 @@ class LessCode(BinaryCode):
             else:
                 left = self.left.eval(env)
                 right = self.right.eval(env)
+                if isinstance(left, int) and isinstance(right, int):
+                    if not isinstance(left, bool) and not isinstance(right, bool):
+                        return (left < right) != self.negated
                 below = less(left, right)
         except EvalError as error:
             place = self.operator_place()
@@ -331,8 +336,7 @@ class UpdateCode(BinaryCode):
         return update(left, right)
 
 
-_LAYERED_FROM: Final = 96
-_MOST_LAYERS: Final = 6
+_LAYERED_FROM: Final = 32
 
 
 def update(left: Attrs, right: Attrs) -> Attrs:
@@ -343,12 +347,22 @@ def update(left: Attrs, right: Attrs) -> Attrs:
     under = left.at_most()
     if under == 0:
         return right
+    merged = Attrs.merged(left, right)
+    if merged is not None:
+        return merged
     positions = MergedPositions(left.positions, right.positions, right)
-    if under + over < _LAYERED_FROM or left.layers() >= _MOST_LAYERS:
+    if under + over < _LAYERED_FROM:
         items = left.copied()
         items.update(right.items)
         return Attrs(items, positions)
-    return Attrs(right.items, positions, left)
+    if under * 4 < over:
+        # A few attributes that only count where the large set has none: laid over it they come to the same.
+        few = left.copied()
+        for name in left.names():
+            if right.has(name):
+                del few[name]
+        return Attrs(few, positions).laid_over(right, positions) if few else right
+    return right.laid_over(left, positions)
 
 
 @final
@@ -387,6 +401,25 @@ class ListCode(Code):
 
     def eval(self, env: Env) -> object:
         return [item.thunk(env) for item in self.items]
+
+
+_NUMBERS: Final = {"add": 0, "sub": 1, "mul": 2, "div": 3}
+
+
+def quick(number: i64, left: object, right: object) -> object:
+    """Sum, difference, product of small integers; None for all else, which :func:`arithmetic` knows."""
+    if isinstance(left, int) and isinstance(right, int) and not isinstance(left, bool) and not isinstance(right, bool):
+        if number == 0:
+            result = left + right
+        elif number == 1:
+            result = left - right
+        elif number == 2:
+            result = left * right
+        else:
+            return None
+        if -_SMALL < result < _SMALL:
+            return result
+    return None
 
 
 def checked(result: int, place: Place | None, doing: str, left: int, right: int | None) -> int:
@@ -449,10 +482,24 @@ class ArithmeticCode(BinaryCode):
     def __init__(self, op: str, operands: Operands) -> None:
         super().__init__(operands)
         self.op: Final = op
+        self.number: Final[i64] = _NUMBERS[op]
+
+    def thunk(self, env: Env) -> object:
+        left = self.left.ready(env)
+        if left is not None:
+            right = self.right.ready(env)
+            if right is not None:
+                value = quick(self.number, left, right)
+                if value is not None:
+                    return value
+        return Thunk(self, env)
 
     def eval(self, env: Env) -> object:
         try:
-            return arithmetic(self.op, self.left.eval(env), self.right.eval(env))
+            left = self.left.eval(env)
+            right = self.right.eval(env)
+            value = quick(self.number, left, right)
+            return arithmetic(self.op, left, right) if value is None else value
         except EvalError as error:
             error.note(f"while calling the '{self.op}' builtin", self.operator_place())
             raise
@@ -470,6 +517,14 @@ class AddCode(BinaryCode):
         super().__init__(operands)
         self.session: Final = session
 
+    def thunk(self, env: Env) -> object:
+        left = self.left.ready(env)
+        if isinstance(left, int):
+            value = quick(0, left, self.right.ready(env))
+            if value is not None:
+                return value
+        return Thunk(self, env)
+
     def eval(self, env: Env) -> object:
         stage: i64 = 0
         left: object = None
@@ -482,6 +537,10 @@ class AddCode(BinaryCode):
                 self._check_left(left)
             (self.operands.right_at if stage == 1 else self.operands.left_at).note(error, _OPERAND)
             raise
+        if isinstance(left, int):
+            value = quick(0, left, right)
+            if value is not None:
+                return value
         if isinstance(left, str) and isinstance(right, str):
             if len(left) + len(right) > LARGE_TEXT:
                 ask_for(len(left) + len(right))

@@ -25,6 +25,9 @@ class Constant(Code):
     def thunk(self, env: Env) -> object:
         return self.value
 
+    def ready(self, env: Env) -> object:
+        return self.value
+
 
 @final
 class Delayed(Code):
@@ -50,6 +53,13 @@ def _read(env: Env, slot: i64) -> object:
     return value
 
 
+def _known(value: object) -> object:
+    """What is in a slot, if it is forced."""
+    if isinstance(value, Thunk):
+        return value.payload if value.code is None else None
+    return value
+
+
 @final
 class Local0(Code):
     """A variable of the innermost scope."""
@@ -67,6 +77,9 @@ class Local0(Code):
         if isinstance(value, Thunk) and value.code is None:
             return value.payload
         return value
+
+    def ready(self, env: Env) -> object:
+        return _known(env[self.slot])
 
 
 @final
@@ -115,6 +128,11 @@ class Local1(Code):
             return value.payload
         return value
 
+    def ready(self, env: Env) -> object:
+        up = env[0]
+        assert isinstance(up, list)
+        return _known(up[self.slot])
+
 
 @final
 class Local(Code):
@@ -147,6 +165,15 @@ class Local(Code):
         if isinstance(value, Thunk) and value.code is None:
             return value.payload
         return value
+
+    def ready(self, env: Env) -> object:
+        depth = self.depth
+        while depth > 0:
+            up = env[0]
+            assert isinstance(up, list)
+            env = up
+            depth -= 1
+        return _known(env[self.slot])
 
 
 @final

@@ -212,6 +212,10 @@ class Files:
             self._saved[path] = known
         return known
 
+    def let_go(self, path: str) -> None:
+        """Nobody will ask for the file's tree again."""
+        self._parsed.pop(path, None)
+
     def parsed(self, path: str) -> ParsedFile | None:
         """The tree that was last handed out for a path, if any."""
         return self._parsed.get(path)

@@ -108,6 +108,17 @@ class MergedPositions(Positions):
         return _found(self, name)
 
 
+class MaskedPositions(Positions):
+    """Positions of which only those with some names count."""
+
+    def __init__(self, positions: Positions, names: dict[str, object]) -> None:
+        self.positions: Final = positions
+        self.names: Final = names
+
+    def find(self, name: str) -> Place | None:
+        return _found(self, name)
+
+
 class ListedPositions(Positions):
     """A set made by ``listToAttrs``: an attribute stands where its element's ``name`` stands."""
 
@@ -135,6 +146,10 @@ def _found(at: Positions | None, name: str) -> Place | None:
             at = at.right if at.right_names.has(name) else at.left
         elif isinstance(at, OwnPositions):
             at = at.owners.get(name)
+        elif isinstance(at, MaskedPositions):
+            if name not in at.names:
+                return None
+            at = at.positions
         elif isinstance(at, ListedPositions):
             at = at.elements.get(name)
             name = "name"
@@ -145,8 +160,13 @@ def _found(at: Positions | None, name: str) -> Place | None:
 
 def first_place(positions: Positions | None) -> Place | None:
     """The first attribute of the literal that a set came from (of ``a // b`` that of ``a``), None for no literal."""
-    while isinstance(positions, MergedPositions):
-        positions = positions.right if positions.left is None else positions.left
+    while True:
+        if isinstance(positions, MergedPositions):
+            positions = positions.right if positions.left is None else positions.left
+        elif isinstance(positions, MaskedPositions):
+            positions = positions.positions
+        else:
+            break
     if not isinstance(positions, LiteralPositions) or not positions.starts:
         return None
     first = ""

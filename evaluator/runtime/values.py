@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, final
 from mypy_extensions import i64
 
 from evaluator.runtime.errors import EvalError, InfiniteRecursion, Interrupted, StackOverflow
-from evaluator.runtime.source import Names, Place, Positions
+from evaluator.runtime.source import MergedPositions, Names, Place, Positions
 
 if TYPE_CHECKING:
     from evaluator.session import Session
@@ -107,6 +107,14 @@ class Code:
         """The value of the expression in ``env`` if it is at hand for nothing, else a thunk of it."""
         return Thunk(self, env)
 
+    def lowered(self) -> Code:
+        """The code that this has become, should it have stood in for another."""
+        return self
+
+    def ready(self, env: Env) -> object:
+        """The forced value if it is at hand: nothing is evaluated, and nothing can fail. None if it is not."""
+        return None
+
     def resume(self, payload: object, extra: object) -> object:
         """The forced value of a pending thunk with this payload: of the expression, the payload being its environment.
 
@@ -179,14 +187,21 @@ class Thunk:
                 stop.__context__ = None
             raise
         counters.depth = depth
-        if isinstance(value, Closure):
-            # Functions are equal only by identity, and in Nix that is the identity of the place a value is kept in:
-            # a function that came from another place is another one here.
-            value = Closure(value.function, value.env)
+        value = elsewhere(value)
         self.payload = value
         self.extra = None
         self.code = None
         return value
+
+
+def elsewhere(value: object) -> object:
+    """A forced value that is kept in another place now.
+
+    Functions are equal only by identity, and in Nix that is the identity of the place a value is kept in.
+    """
+    if isinstance(value, Closure):
+        return Closure(value.function, value.env)
+    return value
 
 
 def force(value: object) -> object:
@@ -226,26 +241,87 @@ class PathValue:
         self.path: Final = path
 
 
-@final
-class Shape:
-    """The names of a set literal and their places in the list of values of each set that it makes."""
+#: Sets of fewer attributes are mapped over at once: most of their attributes will be asked for.
+_MAPPED_FROM: Final = 24
+#: How many sets may lie under one before it is made a dict.
+MOST_LAYERS: Final = 10
+#: A layer at most this many times as large as those above it is merged with them, a small one in any case.
+_LAYER_FACTOR: Final = 4
+_SMALL_LAYER: Final = 16
+#: Sets of more names are made as dicts: they are more likely to be looked at as a whole.
+LARGEST_SHAPE: Final = 16
+#: With how many other shapes one is merged into shapes of their own.
+_MOST_MERGES: Final = 64
 
-    def __init__(self, names: list[str]) -> None:
+
+@final
+class Shape(Names):
+    """The names of sets that are made alike, and their places in the list of values of each, from ``first`` on.
+
+    A recursive set shares the list with its environment, whose first place is the way out. ``each`` is set in the shape
+    of a set that a function is mapped over: what is called on each attribute.
+    """
+
+    def __init__(self, names: list[str], first: int = 0, each: Code | None = None) -> None:
         self.names: Final = names
+        self.first: Final[i64] = first
+        self.each: Final = each
         slots: dict[str, int] = {}
-        for slot, name in enumerate(names):
+        for slot, name in enumerate(names, first):
             slots[name] = slot
         self.slots: Final = slots
+        self.merges: dict[Shape, Merge] | None = None
+
+    def has(self, name: str) -> bool:
+        return name in self.slots
+
+    def under(self, over: Shape) -> Merge | None:
+        """How sets of this shape and of ``over`` are merged by ``//``; None where that is not worth a shape."""
+        merges = self.merges
+        if merges is None:
+            merges = {}
+            self.merges = merges
+        merge = merges.get(over)
+        if merge is None and len(merges) < _MOST_MERGES:
+            merge = Merge(self, over)
+            merges[over] = merge
+        if merge is None or len(merge.slots) > LARGEST_SHAPE:
+            return None
+        return merge
+
+
+@final
+class Merge:
+    """What ``//`` makes of sets of two shapes: ``slots`` has for each name its place on the right, else on the left as
+    a negative number, counted from -1. Of the positions those are kept that were merged last: mostly they are the same.
+    """
+
+    def __init__(self, left: Shape, right: Shape) -> None:
+        slots: list[int] = []
+        names: list[str] = []
+        for name, slot in left.slots.items():
+            if name not in right.slots:
+                names.append(name)
+                slots.append(-1 - slot)
+        for name, slot in right.slots.items():
+            names.append(name)
+            slots.append(slot)
+        self.slots: Final = slots
+        self.shape: Final = Shape(names)
+        self.left: Positions | None = None
+        self.right: Positions | None = None
+        self.positions: Positions | None = None
 
 
 @final
 class Attrs(Names):
-    """An attribute set. Three forms, of which :attr:`items` makes the first when somebody wants to see all:
+    """An attribute set. Four forms, of which :attr:`items` makes the first when somebody wants to see all:
 
     * a dict;
     * the values of a literal in a list, the names being the literal's (half the memory of a small dict);
-    * after ``under // over`` of large sets one of these laid over another set: nixpkgs merges sets of 25,000 attributes
-      eighty times to evaluate one package.
+    * after ``under // over`` of large sets one of these laid over another set (:meth:`laid_over`): nixpkgs merges sets
+      of 25,000 attributes eighty times to evaluate one package;
+    * a large set with a function mapped over it, and a dict of those attributes that somebody has asked for.
 
     :meth:`find` and :meth:`get` look through all of them. Dicts and lists of values are shared between sets, and never
     changed but to put a forced value in its thunk's place.
@@ -254,6 +330,7 @@ class Attrs(Names):
     def __init__(self, items: dict[str, object], positions: Positions | None, under: Attrs | None = None) -> None:
         self._own: dict[str, object] | None = items
         self._values: list[object] | None = None
+        # Beside `_own` only in a set that is mapped: then that has the thunks that were made, and is not shared.
         self._shape: Shape | None = None
         self._under: Attrs | None = under
         self.positions: Final = positions
@@ -267,17 +344,113 @@ class Attrs(Names):
         attrs._shape = shape
         return attrs
 
+    @staticmethod
+    def mapped(each: Code, source: Attrs, positions: Positions | None) -> Attrs:
+        """The names of ``source``, each with a thunk of ``each`` for the name (payload) and the value (extra)."""
+        if source._under is None:
+            shape = source._shape
+            values = source._values
+            if shape is not None and values is not None:
+                slot: i64 = shape.first
+                thunks: list[object] = [NULL] if slot > 0 else []
+                for name in shape.names:
+                    thunks.append(Thunk(each, name, values[slot]))
+                    slot += 1
+                return Attrs.shaped(shape, thunks, positions)
+        if source.at_most() >= _MAPPED_FROM:
+            if source.layers() >= MOST_LAYERS:
+                source.flatten()
+            attrs = Attrs({}, positions, source)
+            attrs._shape = Shape([], 0, each)
+            return attrs
+        result = source.copied()
+        for name, value in result.items():
+            result[name] = Thunk(each, name, value)
+        return Attrs(result, positions)
+
+    @staticmethod
+    def merged(left: Attrs, right: Attrs) -> Attrs | None:
+        """``left // right`` if both have the form of a list and few names, else None."""
+        if left._own is not None or right._own is not None or left._under is not None or right._under is not None:
+            return None
+        low = left._shape
+        high = right._shape
+        lows = left._values
+        highs = right._values
+        assert low is not None and high is not None and lows is not None and highs is not None
+        merge = low.under(high)
+        if merge is None:
+            return None
+        values: list[object] = []
+        for at in merge.slots:
+            values.append(highs[at] if at >= 0 else lows[-1 - at])
+        positions = merge.positions
+        if positions is None or merge.left is not left.positions or merge.right is not right.positions:
+            positions = MergedPositions(left.positions, right.positions, high)
+            merge.left = left.positions
+            merge.right = right.positions
+            merge.positions = positions
+        return Attrs.shaped(merge.shape, values, positions)
+
+    def is_mapped(self) -> bool:
+        return self._shape is not None and self._own is not None
+
     @property
     def items(self) -> dict[str, object]:
         """All attributes, values or thunks."""
         own = self._own
         if own is None or self._under is not None:
-            own = self.copied()
-            self._own = own
-            self._values = None
-            self._shape = None
-            self._under = None
+            self.flatten()
+            own = self._own
+            assert own is not None
         return own
+
+    def flatten(self) -> None:
+        """Brings the set into the form of a dict."""
+        under = self._under
+        made = self._own
+        shape = self._shape
+        if under is not None and made is not None and shape is not None:
+            each = shape.each
+            assert each is not None
+            result = under.copied()
+            for name, value in result.items():
+                known = made.get(name)
+                result[name] = Thunk(each, name, value) if known is None else known
+            self._own = result
+        elif under is not None or self._own is None:
+            self._own = self.copied()
+        self._values = None
+        self._shape = None
+        self._under = None
+
+    def names(self) -> list[str]:
+        """The names of all attributes, in no order."""
+        own = self._own
+        under = self._under
+        if under is None:
+            if own is not None:
+                return list(own)
+            shape = self._shape
+            assert shape is not None
+            return shape.names.copy()
+        if self.is_mapped():
+            return under.names()
+        return list(self.items)
+
+    def count(self) -> int:
+        """The number of attributes."""
+        own = self._own
+        under = self._under
+        if under is None:
+            if own is not None:
+                return len(own)
+            shape = self._shape
+            assert shape is not None
+            return len(shape.names)
+        if self.is_mapped():
+            return under.count()
+        return len(self.items)
 
     def copied(self) -> dict[str, object]:
         """A new dict of all attributes."""
@@ -289,6 +462,12 @@ class Attrs(Names):
             result: dict[str, object] = {}
             self._pour(result)
             return result
+        if self.is_mapped():
+            # Flattened first: two thunks of one attribute would be evaluated twice.
+            self.flatten()
+            own = self._own
+            assert own is not None
+            return own.copy()
         own = self._own
         if own is not None and under._under is None:
             below = under._own
@@ -312,23 +491,27 @@ class Attrs(Names):
         values = self._values
         shape = self._shape
         assert values is not None and shape is not None
-        slot: i64 = 0
+        slot: i64 = shape.first
         for name in shape.names:
             into[name] = values[slot]
             slot += 1
+
+    def _layer(self) -> int:
+        """The number of attributes of the uppermost layer."""
+        own = self._own
+        if own is not None:
+            return len(own)
+        shape = self._shape
+        assert shape is not None
+        return len(shape.names)
 
     def at_most(self) -> int:
         """The number of attributes, or more where layers have names in common."""
         count = 0
         at: Attrs | None = self
         while at is not None:
-            own = at._own
-            if own is not None:
-                count += len(own)
-            else:
-                values = at._values
-                assert values is not None
-                count += len(values)
+            if not at.is_mapped():
+                count += at._layer()
             at = at._under
         return count
 
@@ -340,6 +523,50 @@ class Attrs(Names):
             count += 1
             at = at._under
         return count
+
+    def laid_over(self, left: Attrs, positions: Positions | None) -> Attrs:
+        """``left // self`` for a large ``left``, copying as little as keeps few layers.
+
+        Layers below are each some times larger than the one above, as in a log-structured merge tree: what is not
+        much larger than the new layer is merged with it.
+        """
+        if self._under is not None:
+            self.flatten()
+        size = self._layer()
+        at = left
+        merged = 0
+        while True:
+            under = at._under
+            if under is None or at.is_mapped():
+                break
+            layer = at._layer()
+            if layer > _LAYER_FACTOR * size and layer > _SMALL_LAYER:
+                break
+            size += layer
+            merged += 1
+            at = under
+        if (at._under is None and at._layer() <= _LAYER_FACTOR * size) or at.layers() >= MOST_LAYERS:
+            items = left.copied()
+            self._pour(items)
+            return Attrs(items, positions)
+        if merged == 0:
+            result = Attrs(NO_ITEMS, positions, at)
+            result._own = self._own
+            result._values = self._values
+            result._shape = self._shape
+            return result
+        parts: list[Attrs] = []
+        at = left
+        while merged > 0:
+            parts.append(at)
+            assert at._under is not None
+            at = at._under
+            merged -= 1
+        items = {}
+        for part in reversed(parts):
+            part._pour(items)
+        self._pour(items)
+        return Attrs(items, positions, at)
 
     def find(self, name: str) -> object:
         """The attribute's value or thunk, None if there is no such attribute."""
@@ -360,10 +587,42 @@ class Attrs(Names):
             under = at._under
             if under is None:
                 return None
+            if own is not None and at._shape is not None:
+                return at._made(name)
             at = under
 
+    def _made(self, name: str) -> object:
+        """The thunk of an attribute of a mapped set that was not asked for before; None if there is no such name."""
+        under = self._under
+        shape = self._shape
+        own = self._own
+        assert under is not None and shape is not None and own is not None
+        value = under.find(name)
+        if value is None:
+            return None
+        each = shape.each
+        assert each is not None
+        thunk = Thunk(each, name, value)
+        own[name] = thunk
+        return thunk
+
     def has(self, name: str) -> bool:
-        return self.find(name) is not None
+        at = self
+        while True:
+            own = at._own
+            shape = at._shape
+            if own is not None:
+                if name in own:
+                    return True
+            else:
+                assert shape is not None
+                if name in shape.slots:
+                    return True
+            # Below a mapped set are its names: having one is no reason to make its thunk.
+            under = at._under
+            if under is None:
+                return False
+            at = under
 
     def get(self, name: str) -> object:
         """The attribute's forced value, None if there is no such attribute."""
@@ -393,6 +652,13 @@ class Attrs(Names):
                     return value
             under = at._under
             if under is None:
+                return None
+            if own is not None and at._shape is not None:
+                value = at._made(name)
+                if isinstance(value, Thunk):
+                    result = value.run()
+                    own[name] = result
+                    return result
                 return None
             at = under
 
