@@ -32,7 +32,14 @@ class Contender:
     command: list[str]
     environment: Mapping[str, str]
     seconds: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
     megabytes: list[float] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Drop what was measured so far."""
+        self.seconds.clear()
+        self.processor.clear()
+        self.megabytes.clear()
 
     def run(self) -> str:
         """Run it once, remember time and peak memory; what it printed. RuntimeError if it fails."""
@@ -43,6 +50,7 @@ class Contender:
             )
             _, status, usage = os.wait4(process.pid, 0)
             self.seconds.append(time.perf_counter() - start)
+            self.processor.append(usage.ru_utime + usage.ru_stime)
             process.returncode = os.waitstatus_to_exitcode(status)
             self.megabytes.append(usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
             output.seek(0)
@@ -106,8 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"the answers differ: {answers}", file=sys.stderr)
         return 1
     for one in measured:
-        one.seconds.clear()
-        one.megabytes.clear()
+        one.forget()
     for _ in range(arguments.rounds):
         for one in measured:
             one.run()

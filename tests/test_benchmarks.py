@@ -32,6 +32,20 @@ def test_hello(pkgset: Path) -> None:
     assert names[-1] == "tvix-eval, plain Python"
 
 
+def test_evaluator() -> None:
+    done = run("evaluator", "--rounds", "1", "--only", "overlays")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["name"] == "overlays"
+    assert result["tvix-eval"]["megabytes"] > 1
+
+
+def test_evaluator_knows_its_programs() -> None:
+    done = run("evaluator", "--only", "underlays")
+    assert done.returncode == 2
+    assert "underlays" in done.stderr and "overlays" in done.stderr
+
+
 def test_hello_says_when_there_is_no_such_thing(pkgset: Path) -> None:
     done = run("hello", "--nixpkgs", pkgset, "--rounds", "1", "--attr", "hullo.drvPath")
     assert done.returncode == 1
