@@ -157,3 +157,13 @@ def test_names_that_nothing_binds_are_worded_and_placed_as_ever(nix_instantiate:
             assert found.message == case.message, case.name
             # Nix 2.8 has no places of their own for inherited names.
             assert "inherit" in case.expression or found.place == case.place, case.name
+
+
+@pytest.mark.parametrize(
+    "call", ["builtins.elemAt ({0}) ({0})", "builtins.add ({0}) ({0})", "builtins.substring ({0}) 1 ({0})"]
+)
+def test_no_argument_is_evaluated_after_one_that_failed(call: str) -> None:
+    """What recurs in two arguments would else be tried twice with every step of depth."""
+    again = call.replace("{0}", "f (n - 1)")
+    error = failure(f'let f = n: if n == 0 then throw "end" else {again}; in f 60')
+    assert error.message == "end"
