@@ -20,7 +20,7 @@ _LEAST_STACK: Final = 1 << 26
 _IMPATIENCE: Final = 0.001  # seconds
 
 BYTES_PER_STEP: Final = 10_737
-"""What a step of depth may take of the stack. Measured (``python -m benchmarks.robust``): mostly 600 bytes, at most
+"""What a step of depth may take of the stack. Measured: mostly 600 bytes, at most
 3,100 (a function that is called to sort), and up to 16 levels of nested expressions between two steps."""
 
 MAX_DEPTH: Final = STACK_BYTES // BYTES_PER_STEP

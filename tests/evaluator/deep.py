@@ -19,7 +19,7 @@ from evaluator.runtime.errors import EvalError
 from evaluator.runtime.printer import show
 from evaluator.runtime.report import report
 from evaluator.runtime.values import COUNTERS
-from evaluator.thread import evaluation_thread
+from evaluator.thread import evaluation_thread, stop_collector
 from store.compiled import COMPILED, mode
 
 NESTED = "(builtins.foldl' (a: _: [ a ]) [ ] (builtins.genList (x: x) {count}))"
@@ -327,6 +327,7 @@ def write_deep_data() -> None:
 
 
 if __name__ == "__main__":
+    stop_collector()
     for case in sys.argv[1:]:
         if case == "printed":
             write_deep_data()
