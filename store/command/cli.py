@@ -16,6 +16,7 @@ _EPILOG = """\
 stores:
   local:  local:/FOLDER            your own store; another folder
   nix:  nix:?root=/CHROOT          what Nix keeps, read-only
+  daemon:  daemon:/SOCKET          a running Nix daemon's store
   file:///FOLDER  https://HOST/…   binary caches (?trusted=NAME:KEY, ?require-signatures=false,
   s3://BUCKET/PREFIX               ?secret-key=FILE, ?compression=zstd|xz|none, …)
   grpc://HOST:PORT                 another tvix-store, or Tvix's

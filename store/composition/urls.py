@@ -4,6 +4,7 @@
 ``local:`` ``local:/FOLDER``            the user's own store; another folder
 ``memory:``                             gone with the process
 ``nix:`` ``nix:?root=/CHROOT``          what Nix keeps, read-only, without its help
+``daemon:`` ``daemon:/SOCKET``          a running Nix daemon's store; ``?check-signatures=false`` to add unsigned paths
 ``file:///FOLDER``                      a binary cache in a folder
 ``http://HOST/…`` ``https://HOST/…``    a binary cache over HTTP
 ``s3://BUCKET/PREFIX`` ``gs://`` ``az://``  a binary cache in an object store; credentials from the environment
@@ -123,6 +124,20 @@ def _nix(url: str, parts: SplitResult) -> Store:
     )
 
 
+def _daemon(url: str, parts: SplitResult) -> Store:
+    from store.backends.daemon import DaemonStore
+
+    options = Options(parts.query, url, {"store", "timeout", "check-signatures"})
+    if parts.netloc:
+        raise BadUrl(f"'{url}' names a host; a socket is written daemon:/SOCKET")
+    return DaemonStore(
+        unquote(parts.path),
+        store_dir=options.text("store", STORE_DIR),
+        timeout=options.number("timeout") or 600,
+        check_signatures=options.flag("check-signatures", True),
+    )
+
+
 def _file(url: str, parts: SplitResult) -> Store:
     from store.backends.transports import FolderTransport
 
@@ -217,6 +232,7 @@ _OPENERS: dict[str, Callable[[str, SplitResult], Store]] = {
     "local": _local,
     "memory": _memory,
     "nix": _nix,
+    "daemon": _daemon,
     "file": _file,
     "http": _http,
     "https": _http,
