@@ -204,7 +204,7 @@ def report_keys(modes: Sequence[bool], nixpkgs: Path, files: Sequence[Path], rou
         faulty: list[float] = []
         for number in range(rounds if not pure else 1):
             one += measured("keys", pure, [str(nixpkgs / LARGE)] * 3, False, SEED + number)["seconds"]
-            answer = measured("keys", pure, chosen if not pure else chosen[:10], True, SEED + number)
+            answer = measured("keys", pure, chosen, True, SEED + number)
             other += answer["seconds"]
             faulty.append(answer["faulty"])
         found[name_of(pure)] = {
