@@ -154,7 +154,9 @@ class Parser(BindingReader):
     def parse_loose_bindings(self) -> Expr:
         """Bindings that no brace was opened for."""
         start = self.here() - self.base
+        self.loose += 1
         bindings = self.parse_bindings(EOF, self.here())
+        self.loose -= 1
         return AttrSet(start, self.reached() - self.base, bindings, False)
 
     def parse_expr(self) -> Expr:

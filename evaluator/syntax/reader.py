@@ -98,6 +98,8 @@ class Reader:
         self.open_braces: i64 = 0
         self.open_lets: i64 = 0
         self.open_ifs: i64 = 0
+        # Whether bindings are read that no brace was opened for.
+        self.loose: i64 = 0
         self.stopped: bool = False
         # Where the last hole or unclosed construct ends: always at the start of a token.
         self.hole_end: int = -1
@@ -458,7 +460,7 @@ class Reader:
 
     def is_outermost(self) -> bool:
         """Whether only one bracket or ``let`` is open."""
-        return self.open_braces + self.open_lets + self.open_parens + self.open_brackets <= 1
+        return self.open_braces + self.open_lets + self.open_parens + self.open_brackets + self.loose <= 1
 
     def closes_outer_set(self, indent: int) -> bool:
         """Whether the ``}`` at hand rather closes a set around the one whose line is indented by ``indent``."""
