@@ -133,11 +133,12 @@ class Worker:
     def _next(self) -> ToWorker | None:
         """The next message; while there is none, background work is done."""
         while True:
+            while not self._inbox and REMAINS.sweep():
+                pass  # what large things are left over from the last answer goes before there is time to wait
             with self._arrived:
                 if self._inbox:
                     return self._inbox.popleft()
                 if not self._background:
-                    REMAINS.drain()
                     self._arrived.wait()
                     continue
             self._work()
