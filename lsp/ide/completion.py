@@ -12,30 +12,22 @@ from typing import Final
 
 from evaluator import names
 from evaluator.service.protocol import Target
+from evaluator.syntax import context as ctx
 from evaluator.syntax import expected
-from evaluator.syntax.comments import comment_at
+from evaluator.syntax.context import context_at
 from evaluator.syntax.cursor import Place, child_base, path_at
 from evaluator.syntax.tree import (
-    AttrBinding,
     AttrPath,
     AttrSet,
+    Binding,
     Expr,
-    Float,
-    Formal,
     Formals,
     HasAttr,
     Inherit,
-    Int,
-    LegacyLet,
     Let,
     Missing,
     Name,
-    Path,
-    SearchPath,
     Select,
-    Str,
-    Text,
-    Uri,
 )
 from lsp.ide import literals, rank, static
 from lsp.ide.candidates import Candidates, Word, is_bare, word_at
@@ -44,6 +36,9 @@ from lsp.ide.types import Completion, Item, Snapshot
 
 #: Details (kind, documentation) are asked for as many members as are shown.
 DETAILS: Final = rank.AT_MOST
+
+# Where nothing is completed.
+_NOTHING: Final = frozenset({ctx.COMMENT, ctx.STRING, ctx.PATH, ctx.SEARCH_PATH, ctx.URI, ctx.NUMBER, ctx.ARGUMENT})
 
 _KEYWORDS: Final = ("let", "in", "if", "then", "else", "with", "rec", "assert")
 
@@ -56,43 +51,39 @@ _KEYWORD: Final = 3
 
 async def completion(snapshot: Snapshot, offset: int) -> Completion | None:
     """What could stand at ``offset``; None where nothing can be completed (comments, strings, numbers)."""
-    if comment_at(snapshot.source, offset) is not None:
+    context = context_at(snapshot.source, offset)
+    kind = context.kind
+    if kind in _NOTHING:
         return None
     word = word_at(snapshot.text, offset)
-    chain = path_at(snapshot.source, word.start).places
-    for index in range(len(chain) - 1, -1, -1):
-        node = chain[index].node
-        if isinstance(node, Missing | Name) and index > 0:
-            continue  # what it is a part of says what may stand there
-        if isinstance(node, Int | Float | Uri | Text | Path | SearchPath | Str):
+    holder = context.holder
+    if holder is not None and kind in (ctx.SELECT, ctx.HAS_ATTR):
+        return await _in_path(snapshot, holder, len(context.steps), word)
+    if holder is not None and kind in (ctx.ATTRIBUTE, ctx.BINDINGS):
+        if context.steps:
             return None
-        here = chain[: index + 1]
-        if isinstance(node, AttrPath) and index > 0:
-            return await _in_path(snapshot, chain[:index], node, word)
-        if isinstance(node, Formal | Formals) and not _in_default(node, chain, index):
-            return await _among_formals(snapshot, here, word)
-        if isinstance(node, Inherit):
-            if node.source is None or index + 1 == len(chain) or chain[index + 1].node is not node.source:
-                return await _in_inherit(snapshot, here, node, word)
-        elif isinstance(node, AttrSet | Let | LegacyLet) and index + 1 == len(chain):
-            return await _beside_bindings(snapshot, chain, word)
-        break
-    return await _expression(snapshot, chain, word)
+        chain = context.chain
+        while isinstance(chain[-1].node, AttrPath | Binding):
+            chain = chain[:-1]
+        return await _binding(snapshot, chain, word)
+    if kind == ctx.FORMALS:
+        return await _among_formals(snapshot, context.chain, word)
+    if holder is not None and isinstance(holder.node, Inherit) and kind == ctx.INHERIT:
+        return await _in_inherit(snapshot, context.chain, holder.node, word)
+    chain = path_at(snapshot.source, word.start).places
+    # A binding without its `;` goes on where the tree, which has ended it, says nothing.
+    return await _expression(snapshot, max(chain, context.chain, key=len), word)
 
 
 # --- the contexts --------------------------------------------------------------------------------
 
 
-async def _in_path(snapshot: Snapshot, chain: Sequence[Place], path: AttrPath, word: Word) -> Completion | None:
-    """In the attribute path of a select, a ``?`` or a binding; ``chain`` ends with what the path belongs to."""
-    holder = chain[-1]
-    base = child_base(holder.node, holder.base)
-    index = sum(1 for step in path.steps if base + step.end <= word.start and not isinstance(step, Missing))
-    if isinstance(holder.node, AttrBinding):
-        return await _binding(snapshot, chain[:-1], word) if index == 0 else None
+async def _in_path(snapshot: Snapshot, holder: Place, index: int, word: Word) -> Completion | None:
+    """In the attribute path of a select or a ``?``, ``index`` names of which stand before the cursor."""
     target = selection_target(snapshot, holder, index)
     if target is None or not isinstance(holder.node, Select | HasAttr):
         return None
+    base = child_base(holder.node, holder.base)
     return await _members(snapshot, target, holder.node.subject, base, word, frozenset())
 
 
@@ -136,18 +127,6 @@ async def _among_formals(snapshot: Snapshot, chain: Sequence[Place], word: Word)
     candidates = Candidates(word)
     candidates.add_members(await snapshot.values.arguments(snapshot.path), without=taken)
     return candidates.ranked()
-
-
-async def _beside_bindings(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
-    """In a set or ``let``, but in none of its bindings: a new one begins here, or one goes on that lacks its `;`."""
-    link = chain[-1]
-    before = [binding for binding in names.bindings_of(link.node) if link.base + binding.end <= word.start]
-    if not before or snapshot.text[link.base + before[-1].end - 1] == ";":
-        return await _binding(snapshot, chain, word)
-    last = Place(before[-1], link.base)
-    if isinstance(last.node, Inherit):
-        return await _in_inherit(snapshot, [*chain, last], last.node, word)
-    return await _expression(snapshot, [*chain, last], word)
 
 
 async def _binding(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
@@ -197,8 +176,3 @@ async def _add_scope(
 
 
 _ARGUMENTS: Final = frozenset({names.FORMAL, names.ARGUMENT, names.AT})
-
-
-def _in_default(node: Formal | Formals, chain: Sequence[Place], index: int) -> bool:
-    """Whether the cursor is in a formal's default: an expression like any other."""
-    return isinstance(node, Formal) and index + 1 < len(chain) and chain[index + 1].node is node.default
