@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final, final
 
 from mypy_extensions import i64
 
+from evaluator.code.variables import Constant
 from evaluator.runtime.brief import expected
 from evaluator.runtime.coerce import refers_to_store
 from evaluator.runtime.errors import EvalError, MissingAttribute
@@ -456,12 +456,17 @@ class SelectPath(SelectBase):
         owner: Attrs | None = None
         owned = ""
         selecting = False
+        computed: list[str] | None = None
         try:
             for step in self.steps:
                 selecting = False
                 name = step.eval(env)
                 if not isinstance(name, str):
                     name = attribute_name(name, self.step_place(index), "while evaluating an attribute name")
+                if not isinstance(step, Constant):
+                    if computed is None:
+                        computed = []
+                    computed.append(name)
                 selecting = True
                 if isinstance(at, Thunk):
                     assert owner is not None
@@ -490,24 +495,24 @@ class SelectPath(SelectBase):
             if selecting and default is None:
                 error.note("while selecting an attribute", self.whole(self.spots[-1]))
             if owner is not None:
-                note_definition(error, self.path(env, index), owner.place_of(owned))
-            error.note(
-                f"while evaluating the attribute '{self.path(env, len(self.steps))}'", self.whole(self.spots[-1])
-            )
+                note_definition(error, self.path(index, computed), owner.place_of(owned))
+            path = self.path(len(self.steps), computed)
+            error.note(f"while evaluating the attribute '{path}'", self.whole(self.spots[-1]))
             raise
         assert default is not None
         return default.eval(env)
 
-    def path(self, env: Env, count: int) -> str:
-        """The first steps in words, as far as they can be evaluated."""
+    def path(self, count: int, computed: list[str] | None) -> str:
+        """The first steps in words; of the names that are ``computed``, those that have been so far."""
         names: list[str] = []
+        known = 0
         for index in range(count):
             step = self.steps[index]
-            name: object = None
-            with suppress(EvalError):
-                name = step.eval(env)
-            if isinstance(name, str):
-                names.append(name)
+            if isinstance(step, Constant):
+                names.append(str(step.value))
+            elif computed is not None and known < len(computed):
+                names.append(computed[known])
+                known += 1
             else:
                 text = self.file.text[self.spots[2 * index] : self.spots[2 * index + 1]]
                 names.append('"${' + text + '}"')

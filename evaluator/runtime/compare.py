@@ -113,8 +113,10 @@ def same_or_equal(left: object, right: object) -> bool:
     return (left is right and not isinstance(left, float)) or equal(left, right)
 
 
-def difference(left: object, right: object, place: Place) -> AssertionFailed | None:
+def difference(left: object, right: object, place: Place, level: int = 0) -> AssertionFailed | None:
     """How two values differ that are not :func:`equal`, as an error; ``place`` is that of the operator."""
+    if level > _COMPARED_DEEP:  # each level compares all that is below it
+        return AssertionFailed(f"values nested more than {_COMPARED_DEEP} levels deep are not equal")
     left = force(left)
     right = force(right)
     a, b = brief(left), brief(right)
@@ -128,9 +130,9 @@ def difference(left: object, right: object, place: Place) -> AssertionFailed | N
     if kind != type_of(right):
         return AssertionFailed(f"{type_name(left)} of value '{a}' is not equal to {type_name(right)} of value '{b}'")
     if isinstance(left, list) and isinstance(right, list):
-        return _list_difference(left, right, place)
+        return _list_difference(left, right, place, level)
     if isinstance(left, Attrs) and isinstance(right, Attrs):
-        return _set_difference(left, right, place)
+        return _set_difference(left, right, place, level)
     if kind == "lambda":
         return AssertionFailed("distinct functions and immediate comparisons of identical functions compare as unequal")
     if equal(left, right):
@@ -138,11 +140,12 @@ def difference(left: object, right: object, place: Place) -> AssertionFailed | N
     return AssertionFailed(f"{_WORDS[kind]} '{a}' is not equal to {_WORDS[kind]} '{b}'")
 
 
+_COMPARED_DEEP: Final = 100
 _NUMBERS: Final = frozenset(["int", "float"])
 _WORDS: Final = {"bool": "boolean", "string": "string", "path": "path"}
 
 
-def _list_difference(left: list[object], right: list[object], place: Place) -> AssertionFailed | None:
+def _list_difference(left: list[object], right: list[object], place: Place, level: int) -> AssertionFailed | None:
     if len(left) != len(right):
         return AssertionFailed(
             f"list of size '{len(left)}' is not equal to list of size '{len(right)}', "
@@ -150,19 +153,19 @@ def _list_difference(left: list[object], right: list[object], place: Place) -> A
         )
     for index in range(len(left)):
         if not same_or_equal(left[index], right[index]):
-            found = difference(left[index], right[index], place)
+            found = difference(left[index], right[index], place, level + 1)
             if found is not None:
                 found.note(f"while comparing list element {index}", place)
                 return found
     return None
 
 
-def _set_difference(left: Attrs, right: Attrs, place: Place) -> AssertionFailed | None:
+def _set_difference(left: Attrs, right: Attrs, place: Place, level: int) -> AssertionFailed | None:
     if is_derivation(left) and is_derivation(right):
         a = left.get("outPath")
         b = right.get("outPath")
         if a is not None and b is not None:
-            found = difference(a, b, place)
+            found = difference(a, b, place, level + 1)
             if found is not None:
                 found.note("while comparing a derivation by its 'outPath' attribute", place)
             return found
@@ -179,7 +182,7 @@ def _set_difference(left: Attrs, right: Attrs, place: Place) -> AssertionFailed 
             )
         if same_or_equal(ours[name], theirs[name]):
             continue
-        found = difference(ours[name], theirs[name], place)
+        found = difference(ours[name], theirs[name], place, level + 1)
         if found is not None:
             for side, attrs in (("right", right), ("left", left)):
                 at = attrs.place_of(name)

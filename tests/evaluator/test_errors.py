@@ -167,3 +167,15 @@ def test_no_argument_is_evaluated_after_one_that_failed(call: str) -> None:
     again = call.replace("{0}", "f (n - 1)")
     error = failure(f'let f = n: if n == 0 then throw "end" else {again}; in f 60')
     assert error.message == "end"
+
+
+def test_no_name_is_computed_again_for_the_trace() -> None:
+    error = failure('let f = n: if n == 0 then throw "end" else { }.${f (n - 1)}; in f 60')
+    assert error.message == "end"
+    assert "while evaluating the attribute '\"${f (n - 1)}\"'" in report(error, trace=True)
+
+
+def test_what_differs_far_down_is_not_looked_for() -> None:
+    nested = "builtins.foldl' (a: n: [ a ]) {0} (builtins.genList (n: n) 150)"
+    error = failure(f"assert {nested.replace('{0}', '1')} == {nested.replace('{0}', '2')}; 1")
+    assert error.message == "values nested more than 100 levels deep are not equal"
