@@ -16,7 +16,7 @@ from mypy_extensions import i64
 
 #: Contents up to this size are one chunk.
 WHOLE: Final = 1 << 20
-MINIMUM: Final = 1 << 17
+MINIMUM: Final = 3 << 16
 WANTED: Final = 1 << 18
 MAXIMUM: Final = 1 << 20
 
