@@ -3,7 +3,8 @@
     python -m benchmarks.evaluator [--nixpkgs PATH] [--rounds 5] [--only NAME,…] [--json]
 
 hello, firefox and a NixOS system come from nixpkgs, the others from `benchmarks/programs`. Process start is included;
-no answer comes from a cache. Every round runs each contender once, after one round that does not count.
+no answer comes from a cache but those of "again", which is a second run of the same through the evaluation cache (in a
+folder of its own). Every round runs each contender once, after one round that does not count.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,10 +40,16 @@ def programs(nixpkgs: Path | None) -> dict[str, list[str]]:
 
 def measure(name: str, arguments: list[str], rounds: int) -> dict[str, object]:
     """Medians of one program. RuntimeError if a contender fails or the answers differ."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _measure(name, arguments, rounds, folder)
+
+
+def _measure(name: str, arguments: list[str], rounds: int, cache: str) -> dict[str, object]:
     flags = ["--eval", "--strict"]
     environment = {key: value for key, value in os.environ.items() if key != "TVIX_PURE"}
     ours = Contender("tvix-eval", [*tvix_command("tvix-eval"), "--no-eval-cache", *flags, *arguments], environment)
-    contenders = [ours]
+    kept = {**environment, "XDG_CACHE_HOME": cache}
+    contenders = [ours, Contender("again", [*tvix_command("tvix-eval"), *flags, *arguments], kept)]
     if nix := shutil.which("nix-instantiate"):
         contenders.append(Contender("nix-instantiate", [nix, "--readonly-mode", *flags, *arguments], environment))
     answers = {contender.run() for contender in contenders}
@@ -59,8 +67,8 @@ def measure(name: str, arguments: list[str], rounds: int) -> dict[str, object]:
             "processor": round(median(contender.processor), 3),
             "megabytes": round(median(contender.megabytes), 1),
         }
-    if len(contenders) == 2:
-        nix_one = contenders[1]
+    if nix:
+        nix_one = contenders[2]
         row["ratios"] = {
             "seconds": round(median(ours.seconds) / median(nix_one.seconds), 2),
             "processor": round(median(ours.processor) / median(nix_one.processor), 2),
@@ -78,8 +86,10 @@ def printed(rows: Sequence[dict[str, object]]) -> str:
             for contender in ("tvix-eval", "nix-instantiate", "ratios"):
                 figures = row.get(contender)
                 cells.append(str(figures[unit]) if isinstance(figures, dict) else "-")
+        again = row["again"]
+        cells.append(str(again["seconds"]) if isinstance(again, dict) else "-")
         lines.append(cells)
-    header = ["", "s", "Nix", "ratio", "cpu s", "Nix", "ratio", "MB", "Nix", "ratio"]
+    header = ["", "s", "Nix", "ratio", "cpu s", "Nix", "ratio", "MB", "Nix", "ratio", "again s"]
     return table(header, lines)
 
 

@@ -107,6 +107,17 @@ class PlainLambda(LambdaCode):
         inner: Env = [env, argument]
         return self.enter(inner)
 
+    def call_both(self, env: Env, first: object, second: object) -> object:
+        """The forced result of a call with two arguments if the body is ``y: …``; None, and nothing done, if it is not.
+
+        Nothing can fail in between, and the function in between need not be made.
+        """
+        below = self.body
+        if isinstance(below, PlainLambda) and self.log is None:
+            inner: Env = [env, first]
+            return below.call(inner, second)
+        return None
+
 
 @final
 class FormalsLambda(LambdaCode):
@@ -262,6 +273,12 @@ def call2(function: object, first: object, second: object) -> object:
         if stage == 0:
             return run_primop(function, [failed(problem), not_evaluated(second, problem)])
         return run_primop(function, [first, failed(problem)])
+    if isinstance(function, Closure):
+        code = function.function
+        if isinstance(code, PlainLambda):
+            result = code.call_both(function.env, first, second)
+            if result is not None:
+                return result
     return call(call(function, first), second)
 
 
@@ -399,8 +416,13 @@ class Call2(CallCode):
     def eval(self, env: Env) -> object:
         function = self.function.eval(env)
         if isinstance(function, Closure):
+            code = function.function
             try:
-                inner = function.function.call(function.env, self.first.thunk(env))
+                if isinstance(code, PlainLambda) and isinstance(code.body, PlainLambda):
+                    result = code.call_both(function.env, self.first.thunk(env), self.second.thunk(env))
+                    if result is not None:
+                        return result
+                inner = code.call(function.env, self.first.thunk(env))
                 if isinstance(inner, Closure):
                     return inner.function.call(inner.env, self.second.thunk(env))
             except EvalError as error:
@@ -446,6 +468,24 @@ class CallMany(CallCode):
         function = self.function.eval(env)
         if isinstance(function, Primop) and function.arity == len(self.arguments):
             return run_primop(function, [argument.thunk(env) for argument in self.arguments], self)
-        for argument in self.arguments:
-            function = call(function, argument.thunk(env), self)
+        arguments = self.arguments
+        count: i64 = len(arguments)
+        index: i64 = 0
+        while index < count:
+            if index + 1 < count and isinstance(function, Closure):
+                code = function.function
+                if isinstance(code, PlainLambda) and isinstance(code.body, PlainLambda):
+                    try:
+                        result = code.call_both(
+                            function.env, arguments[index].thunk(env), arguments[index + 1].thunk(env)
+                        )
+                    except EvalError as error:
+                        called(error, self)
+                        raise
+                    if result is not None:
+                        function = result
+                        index += 2
+                        continue
+            function = call(function, arguments[index].thunk(env), self)
+            index += 1
         return function

@@ -303,9 +303,6 @@ class LessCode(BinaryCode):
             else:
                 left = self.left.eval(env)
                 right = self.right.eval(env)
-                if isinstance(left, int) and isinstance(right, int):
-                    if not isinstance(left, bool) and not isinstance(right, bool):
-                        return (left < right) != self.negated
                 below = less(left, right)
         except EvalError as error:
             place = self.operator_place()
@@ -407,8 +404,13 @@ _NUMBERS: Final = {"add": 0, "sub": 1, "mul": 2, "div": 3}
 
 
 def quick(number: i64, left: object, right: object) -> object:
-    """Sum, difference, product of small integers; None for all else, which :func:`arithmetic` knows."""
-    if isinstance(left, int) and isinstance(right, int) and not isinstance(left, bool) and not isinstance(right, bool):
+    """Sum, difference, product of small integers; None for all else, which :func:`arithmetic` knows.
+
+    Pass it values that no ``isinstance(…, int)`` has looked at: compiled, that makes 1 of true.
+    """
+    if isinstance(left, bool) or isinstance(right, bool):
+        return None
+    if isinstance(left, int) and isinstance(right, int):
         if number == 0:
             result = left + right
         elif number == 1:
@@ -519,7 +521,7 @@ class AddCode(BinaryCode):
 
     def thunk(self, env: Env) -> object:
         left = self.left.ready(env)
-        if isinstance(left, int):
+        if left is not None:
             value = quick(0, left, self.right.ready(env))
             if value is not None:
                 return value
@@ -537,10 +539,9 @@ class AddCode(BinaryCode):
                 self._check_left(left)
             (self.operands.right_at if stage == 1 else self.operands.left_at).note(error, _OPERAND)
             raise
-        if isinstance(left, int):
-            value = quick(0, left, right)
-            if value is not None:
-                return value
+        value = quick(0, left, right)
+        if value is not None:
+            return value
         if isinstance(left, str) and isinstance(right, str):
             if len(left) + len(right) > LARGE_TEXT:
                 ask_for(len(left) + len(right))

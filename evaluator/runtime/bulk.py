@@ -22,6 +22,7 @@ LARGE_TEXT: Final = 1 << 20
 _FEW: Final = 16  # pieces of text
 
 _LARGE_BYTES: Final = 1 << 20
+_NOTHING: Final[list[object]] = []
 
 
 def ask_for(size: int) -> None:
@@ -34,7 +35,9 @@ def ask_for(size: int) -> None:
 
 
 def own_list(items: list[object]) -> list[object]:
-    """A list that was just made; if it is large it is freed in pieces one day."""
+    """A list that was just made; if it is large it is freed in pieces one day. All empty ones are one."""
+    if not items:
+        return _NOTHING
     if len(items) >= LARGE and COUNTERS.pause is not None:
         REMAINS.watch_list(items)
     return items
