@@ -79,7 +79,7 @@ def arguments(options: Options, session: Session) -> Attrs:
             top = Scope(None, {})
             session.check_names(parsed, top)
             lowering = Lowering(session, parsed.file, os.getcwd())
-            items[name] = lowering.expr(parsed.source.root, 0, top).thunk(base_env())
+            items[name] = lowering.later(parsed.source.root, 0, top, "").thunk(base_env())
     return Attrs(items, None)
 
 
