@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("store", deadline=None)  # machines may be busy; the time is nobody's business here
+settings.load_profile("store")
 
 #: A tree as data: a `dict` is a directory, a `str` the text of a file, a list ["x", text] an executable file and
 #: ["->", target] a symbolic link. Names and texts are text as everywhere in the project (surrogateescape).
