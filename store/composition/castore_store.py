@@ -7,14 +7,13 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
-from store import drv_file
-from store.aterm import ATermError
 from store.castore import trees
 from store.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
 from store.castore.path_info import PathInfo
-from store.castore.services import Castore, Corrupt, Missing, Refused
+from store.castore.services import Castore, Missing, Refused
 from store.composition.addresses import ca_of_source
 from store.composition.archives import CheckedSource, checked
+from store.composition.derivations import read_derivation
 from store.composition.protocol import Entry
 from store.derivation import Derivation
 from store.hashes import Hash, Hasher
@@ -25,8 +24,6 @@ from store.store_path import (
     STORE_DIR,
     check_store_path,
     fixed_output_path,
-    is_derivation,
-    name_of,
     source_path,
     text_path,
 )
@@ -154,16 +151,7 @@ class CastoreStore:
 
     def read_derivation(self, path: str) -> Derivation:
         """The derivation at the store path ``path``. Raises ``Missing``, and ``Corrupt`` when it is none."""
-        info = self.query(path)
-        if info is None:
-            raise Missing(f"path '{path}' is not in {self.uri}")
-        node = self._node(info)
-        if not is_derivation(path) or not isinstance(node, FileNode):
-            raise Corrupt(f"'{path}' is not a derivation")
-        try:
-            return drv_file.parse(self.castore.blobs.read_whole(node.digest), name_of(path).removesuffix(DRV_EXTENSION))
-        except ATermError as error:
-            raise Corrupt(f"'{path}': {error}") from None
+        return read_derivation(self, path)
 
     def put_info(self, info: PathInfo) -> None:
         """Replace what is known of a path that is there: signatures, say."""

@@ -21,6 +21,7 @@ from store.castore.services import Refused
 from store.command.serving import CacheServer
 from store.composition import closure, local_store, open_store
 from store.composition.castore_store import CastoreStore
+from store.composition.derivations import read_derivation
 from store.composition.protocol import Store
 from store.nar import nar_pieces, write_nar
 from store.signatures import SecretKey
@@ -133,6 +134,8 @@ def test_we_substitute_from_a_cache_that_nix_wrote(
                 assert info is not None
                 assert b"".join(ours.nar(info.with_node(None))) == b"".join(theirs.nar(info))
         assert ours.read_derivation(drv).path() == drv
+        with open_store(f"nix:?root={tmp_path}/nix") as theirs:
+            assert read_derivation(theirs, drv) == ours.read_derivation(drv)
 
 
 @contextmanager
@@ -284,4 +287,4 @@ def test_derivations_of_nixpkgs(
             with ours.transaction():
                 closure.copy(theirs, ours, some)
             for path in some:
-                assert ours.read_derivation(path).path() == path
+                assert ours.read_derivation(path).path() == read_derivation(theirs, path).path() == path
