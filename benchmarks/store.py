@@ -4,7 +4,8 @@
 
 Each figure is the median of runs that alternate between the two, whole processes on both sides. `--megabytes` is the
 size of a generated tree of large files; `--second` another checkout, to see what it adds to the store; `--huge` adds a
-file of 4 GB for the memory it takes. Without Nix only ours is measured.
+file of 4 GB for the memory it takes. Without Nix only ours is measured. All of it happens under $TMPDIR; figures appear
+on stderr as they are found.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class Bench:
             if self.with_nix and nix:
                 found["nix"].append(run(nix, before))
         self.rows[name] = {side: _median(used) for side, used in found.items() if used}
+        print(name, {side: f"{used.seconds:.2f} s" for side, used in self.rows[name].items()}, file=sys.stderr)
 
     def as_json(self) -> dict[str, object]:
         """The figures as plain data."""
