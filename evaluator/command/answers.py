@@ -20,7 +20,7 @@ from evaluator.syntax.parser import parse
 def answers(options: Options, files: Files) -> Iterator[str]:
     """The texts to print, each with the newline that belongs to it, as they become known. Raises EvalError."""
     session = asking.new_session(options, files)
-    session.keeps_trees = False
+    session.keeps_trees = options.doing == "origin"
     if options.doing == "find-file":
         for name in options.operands:
             yield session.find_file(name) + "\n"
