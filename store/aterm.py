@@ -25,11 +25,18 @@ class ATermError(ValueError):
 
 def to_aterm_string(text: str) -> str:
     """``text`` quoted."""
-    return (
-        '"'
-        + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-        + '"'
-    )
+    # Most texts have nothing to escape, and looking for a character is five times as fast as replacing none.
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
+    if '"' in text:
+        text = text.replace('"', '\\"')
+    if "\n" in text:
+        text = text.replace("\n", "\\n")
+    if "\r" in text:
+        text = text.replace("\r", "\\r")
+    if "\t" in text:
+        text = text.replace("\t", "\\t")
+    return f'"{text}"'
 
 
 def sorted_by_bytes(texts: Iterable[str]) -> list[str]:
