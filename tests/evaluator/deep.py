@@ -293,7 +293,7 @@ def evaluate(name: str, text: str) -> None:
     def work() -> None:
         if mode() != COMPILED:
             # Plain Python takes its time, and little of the C stack.
-            COUNTERS.max_depth = min(int(COUNTERS.max_depth), 25_000)
+            COUNTERS.max_depth = min(int(COUNTERS.max_depth), 80_000)
         try:
             value = open_session(Files()).expression(text.replace("HERE", HERE), "/")
             deep_force(value)
