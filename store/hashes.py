@@ -135,11 +135,6 @@ def parse_sri(text: str) -> Hash:
     return _parse_bare(text[at + 1 :], text[:at], True)
 
 
-def parse_bare(text: str, algo: str) -> Hash:
-    """The hash that ``text`` spells in base16, nix32 or base64, without naming ``algo``."""
-    return _parse_bare(text, algo, False)
-
-
 def parse_allow_empty(text: str, algo: str | None = None) -> Hash:
     """Like :func:`parse`, but the empty text is the hash of zeros (what people write to be told the right one).
 

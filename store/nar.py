@@ -22,6 +22,9 @@ Filter = Callable[[str, str], bool]
 
 _BUFFER: Final = 1 << 16
 _CHUNK: Final = 1 << 18
+#: How files are opened that their directory said are regular: should one have been swapped since, do not follow it
+#: and do not wait for it.
+READING: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 PADDING: Final = [b"\0" * ((8 - size) % 8) for size in range(8)]
 
 
@@ -47,6 +50,12 @@ SYMLINK: Final = _tokens("( type symlink target")
 DIRECTORY: Final = _tokens("( type directory")
 ENTRY: Final = _tokens("entry ( name")
 NODE: Final = _tokens("node")
+
+
+def is_name(name: bytes) -> bool:
+    """Whether an entry of a directory can be called so."""
+    # `b"/" in name` would first fail to take b"/" for a number, which costs more than all the rest.
+    return len(name) > 0 and name != b"." and name != b".." and name.find(b"/") < 0 and name.find(b"\0") < 0
 
 
 class NarWriter:
@@ -89,7 +98,7 @@ class NarWriter:
 
     def symlink(self, target: bytes) -> None:
         """A symbolic link."""
-        if not target or b"\0" in target:
+        if not target or target.find(b"\0") >= 0:
             raise NarError(f"a symbolic link cannot point to '{to_text(target)}'")
         self._start_node()
         self._put(SYMLINK)
@@ -107,7 +116,7 @@ class NarWriter:
         """The name of the next entry of the innermost open directory; its node follows."""
         if not self._names or self._node_due:
             raise NarError("an entry outside a directory")
-        if not name or name == b"." or name == b".." or b"/" in name or b"\0" in name:
+        if not is_name(name):
             raise NarError(f"invalid file name '{to_text(name)}'")
         if name <= self._names[-1]:
             raise NarError(f"file name '{to_text(name)}' is not sorted")
@@ -167,74 +176,29 @@ def write_nar(path: str, sink: Sink, keep: Filter | None = None) -> int:
     entry's path as ``PATH/NAME``; a directory that it refuses is not entered. Raises ``OSError`` for what cannot
     be read and :class:`NarError` for sockets, devices and the like, and when a file changes its size meanwhile.
     """
-    writer = NarWriter(sink)
-    pending: list[_Folder] = []
-    root = to_bytes(path)
-    _write_node(writer, root, _kind_of_mode(os.lstat(root).st_mode), pending)
-    while pending:
-        folder = pending[-1]
-        name = folder.next_name()
-        if name is None:
-            pending.pop()
-            writer.end_directory()
-            continue
-        kind = folder.kinds[name]
-        child = folder.path + b"/" + name
-        if keep is None or keep(to_text(child), kind):
-            writer.entry(name)
-            _write_node(writer, child, kind, pending)
-    return writer.finish()
+    walk = _Walk(path, NarWriter(sink), keep)
+    try:
+        while walk.step():
+            pass
+    finally:
+        walk.close()
+    return walk.writer.finish()
 
 
 def nar_pieces(path: str) -> Iterator[bytes]:
     """:func:`write_nar`'s archive in pieces, for who asks for them instead of being handed them."""
     ready: list[bytes] = []
-    writer = NarWriter(ready.append)
-    pending: list[_Folder] = []
-    place = to_bytes(path)
-    kind = _kind_of_mode(os.lstat(place).st_mode)
-    while True:
-        if kind == "regular":
-            descriptor = _open_file(place)
-            try:
-                status = os.fstat(descriptor)
-                size = status.st_size
-                writer.begin_regular(size, status.st_mode & stat.S_IXUSR != 0)
-                left = size
-                while left > 0:
-                    data = os.read(descriptor, min(left, _CHUNK))
-                    if not data:
-                        raise _became_shorter(place)
-                    writer.contents(data)
-                    left -= len(data)
-                    for piece in ready:
-                        yield piece
-                    ready.clear()
-                writer.end_regular(size)
-            finally:
-                os.close(descriptor)
-        else:
-            _write_node(writer, place, kind, pending)
-        entered = False
-        while pending:
-            folder = pending[-1]
-            name = folder.next_name()
-            if name is None:
-                pending.pop()
-                writer.end_directory()
-                continue
-            writer.entry(name)
-            kind = folder.kinds[name]
-            place = folder.path + b"/" + name
-            entered = True
-            break
-        if not entered:
-            writer.finish()
-        for piece in ready:
-            yield piece
-        ready.clear()
-        if not entered:
-            return
+    walk = _Walk(path, NarWriter(ready.append), None)
+    try:
+        more = True
+        while more:
+            more = walk.step()
+            if not more:
+                walk.writer.finish()
+            yield from ready
+            ready.clear()
+    finally:
+        walk.close()
 
 
 def nar_sha256(path: str, keep: Filter | None = None) -> bytes:
@@ -254,7 +218,7 @@ class _Folder:
         self.kinds: Final[dict[bytes, str]] = {}
         with os.scandir(path) as entries:
             for entry in entries:
-                self.kinds[entry.name] = _kind_of_entry(entry)
+                self.kinds[entry.name] = kind_of_entry(entry)
         self._names: Final = sorted(self.kinds)
         self._next = 0
 
@@ -265,55 +229,105 @@ class _Folder:
         return self._names[self._next - 1]
 
 
-def _write_node(writer: NarWriter, path: bytes, kind: str, pending: list[_Folder]) -> None:
-    """Write the node at ``path``; of a directory only its beginning, then it is the last of ``pending``."""
-    if kind == "regular":
-        _write_file(writer, path)
-    elif kind == "directory":
-        folder = _Folder(path)
-        writer.directory()
-        pending.append(folder)
-    elif kind == "symlink":
-        writer.symlink(os.readlink(path))
-    else:
-        raise NarError(f"file '{to_text(path)}' has an unsupported type")
+class _Walk:
+    """A tree on disk on its way into an archive, one step after the other: a node, or a part of a large file."""
+
+    def __init__(self, path: str, writer: NarWriter, keep: Filter | None) -> None:
+        self.writer: Final = writer
+        self._keep: Final = keep
+        self._pending: list[_Folder] = []
+        self._path = to_bytes(path)
+        self._kind = kind_of_mode(os.lstat(self._path).st_mode)
+        # The file being read: its descriptor (-1 when there is none), its size, and how much of it is still to come.
+        self._descriptor = -1
+        self._size = 0
+        self._left = 0
+
+    def step(self) -> bool:
+        """Write the next part; whether there is more."""
+        if self._descriptor < 0:
+            self._begin()
+        if self._descriptor >= 0:
+            self._read()
+            if self._descriptor >= 0:
+                return True
+        return self._next()
+
+    def close(self) -> None:
+        """Let go of the file being read."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _begin(self) -> None:
+        """Begin the present node; a small file is written whole, a directory is entered."""
+        path = self._path
+        kind = self._kind
+        if kind == "regular":
+            self._open(path)
+        elif kind == "directory":
+            folder = _Folder(path)
+            self.writer.directory()
+            self._pending.append(folder)
+        elif kind == "symlink":
+            self.writer.symlink(os.readlink(path))
+        else:
+            raise unsupported(path)
+
+    def _open(self, path: bytes) -> None:
+        descriptor = os.open(path, READING)
+        self._descriptor = descriptor
+        status = os.fstat(descriptor)
+        mode = status.st_mode
+        if not stat.S_ISREG(mode):
+            raise unsupported(path)
+        self._size = self._left = status.st_size
+        self.writer.begin_regular(status.st_size, mode & stat.S_IXUSR != 0)
+
+    def _read(self) -> None:
+        """Write the next part of the open file, and its end after the last."""
+        left = self._left
+        if left > 0:
+            data = os.read(self._descriptor, left if left < _CHUNK else _CHUNK)
+            if not data:
+                raise became_shorter(self._path)
+            self.writer.contents(data)
+            self._left = left = left - len(data)
+        if left <= 0:
+            self.close()
+            self.writer.end_regular(self._size)
+
+    def _next(self) -> bool:
+        """Go on to the next node that is wanted; whether there is one."""
+        while self._pending:
+            folder = self._pending[-1]
+            name = folder.next_name()
+            if name is None:
+                self._pending.pop()
+                self.writer.end_directory()
+                continue
+            kind = folder.kinds[name]
+            path = folder.path + b"/" + name
+            if self._keep is None or self._keep(to_text(path), kind):
+                self.writer.entry(name)
+                self._path = path
+                self._kind = kind
+                return True
+        return False
 
 
-def _open_file(path: bytes) -> int:
-    """A descriptor of the regular file at ``path``."""
-    # The directory said that it is a regular file; should it have been swapped since, do not follow or block.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NarError(f"file '{to_text(path)}' has an unsupported type")
-    return descriptor
-
-
-def _became_shorter(path: bytes) -> NarError:
+def became_shorter(path: bytes) -> NarError:
+    """A file lost bytes while it was read."""
     return NarError(f"unexpected end-of-file: '{to_text(path)}' became shorter while it was read")
 
 
-def _write_file(writer: NarWriter, path: bytes) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise NarError(f"file '{to_text(path)}' has an unsupported type")
-        size = status.st_size
-        writer.begin_regular(size, status.st_mode & stat.S_IXUSR != 0)
-        left = size
-        while left > 0:
-            data = os.read(descriptor, min(left, _CHUNK))
-            if not data:
-                raise _became_shorter(path)
-            writer.contents(data)
-            left -= len(data)
-        writer.end_regular(size)
-    finally:
-        os.close(descriptor)
+def unsupported(path: bytes) -> NarError:
+    """A socket, a device or the like."""
+    return NarError(f"file '{to_text(path)}' has an unsupported type")
 
 
-def _kind_of_mode(mode: int) -> str:
+def kind_of_mode(mode: int) -> str:
+    """``"regular"``, ``"directory"``, ``"symlink"`` or ``"unknown"``: what :data:`Filter` is told of a file."""
     if stat.S_ISREG(mode):
         return "regular"
     if stat.S_ISDIR(mode):
@@ -323,11 +337,13 @@ def _kind_of_mode(mode: int) -> str:
     return "unknown"
 
 
-def _kind_of_entry(entry: os.DirEntry[bytes]) -> str:
+def kind_of_entry(entry: os.DirEntry[bytes]) -> str:
+    """:func:`kind_of_mode` of an entry that ``os.scandir`` found, mostly without asking the system."""
     if entry.is_symlink():
         return "symlink"
-    if entry.is_dir(follow_symlinks=False):
-        return "directory"
-    if entry.is_file(follow_symlinks=False):
+    # It is no link, so nothing is followed; a call without arguments is cheaper.
+    if entry.is_file():
         return "regular"
+    if entry.is_dir():
+        return "directory"
     return "unknown"

@@ -28,6 +28,7 @@ from store.nar import (
     SYMLINK,
     NarError,
     Sink,
+    is_name,
 )
 from store.store_path import to_bytes, to_text
 
@@ -96,7 +97,7 @@ class NarReader:
             return END
         if self._took(ENTRY):
             name = self._string(MAX_NAME, "a file name")
-            if not name or name == b"." or name == b".." or b"/" in name or b"\0" in name:
+            if not is_name(name):
                 raise self.error(f"invalid file name '{to_text(name)}'")
             last = self._names[-1]
             if name <= last:
@@ -174,7 +175,7 @@ class NarReader:
             return ENTER
         elif self._took(SYMLINK):
             target = self._string(MAX_TARGET, "a link's target")
-            if not target or b"\0" in target:
+            if not target or target.find(b"\0") >= 0:
                 raise self.error(f"invalid target '{to_text(target)}' of a link")
             self._expect(CLOSE, "the end of a link")
             self.target = target

@@ -16,6 +16,7 @@ from blake3 import blake3 as _blake3
 
 from store.castore import wire
 from store.castore.wire import WireError
+from store.nar import is_name
 from store.store_path import to_text
 
 DIGEST_SIZE: Final = 32
@@ -181,14 +182,14 @@ def decode_node(data: bytes) -> tuple[bytes, Node]:
 
 def check_name(name: bytes) -> None:
     """Refuse what cannot be a name in a directory."""
-    if not name or name == b"." or name == b".." or b"/" in name or b"\0" in name or len(name) > 255:
+    if not is_name(name) or len(name) > 255:
         raise DirectoryError(f"invalid file name '{to_text(name)}'")
 
 
 def check_node(node: Node) -> None:
     """Refuse digests of the wrong size and targets that cannot be."""
     if isinstance(node, SymlinkNode):
-        if not node.target or b"\0" in node.target:
+        if not node.target or node.target.find(b"\0") >= 0:
             raise DirectoryError(f"invalid target '{to_text(node.target)}' of a link")
     elif len(node.digest) != DIGEST_SIZE:
         raise DirectoryError(f"a digest of {len(node.digest)} bytes")

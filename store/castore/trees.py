@@ -15,7 +15,7 @@ from typing import Final
 from store.castore.nodes import Directory, DirectoryNode, FileNode, Node, SymlinkNode
 from store.castore.services import Castore, Corrupt, Missing
 from store.chunking import WHOLE
-from store.nar import Filter, NarError, NarWriter, Sink
+from store.nar import READING, Filter, NarWriter, Sink, became_shorter, kind_of_entry, kind_of_mode, unsupported
 from store.nar_reader import END, ENTER, FILE, LEAVE, NarReader
 from store.store_path import to_bytes, to_text
 
@@ -53,7 +53,7 @@ def ingest_path(path: str, castore: Castore, keep: Filter | None = None, *, also
     stack: list[_Open] = []
     name = b""
     place = root
-    kind = _kind(os.lstat(root).st_mode)
+    kind = kind_of_mode(os.lstat(root).st_mode)
     while True:
         node: Node | None
         if kind == "regular":
@@ -67,7 +67,7 @@ def ingest_path(path: str, castore: Castore, keep: Filter | None = None, *, also
             stack.append(_Open(place, _entries(place)))
             node = None
         else:
-            raise NarError(f"file '{to_text(place)}' has an unsupported type")
+            raise unsupported(place)
         while stack:
             folder = stack[-1]
             if node is not None:
@@ -228,12 +228,12 @@ def checkout(node: Node, castore: Castore, path: str) -> None:
 
 
 def _ingest_file(place: bytes, writer: NarWriter, castore: Castore) -> FileNode:
-    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    descriptor = os.open(place, READING)
     try:
         status = os.fstat(descriptor)
         mode = status.st_mode
         if not stat.S_ISREG(mode):
-            raise NarError(f"file '{to_text(place)}' has an unsupported type")
+            raise unsupported(place)
         size = status.st_size
         executable = mode & stat.S_IXUSR != 0
         if size <= WHOLE:
@@ -241,7 +241,7 @@ def _ingest_file(place: bytes, writer: NarWriter, castore: Castore) -> FileNode:
             while len(data) < size:
                 more = os.read(descriptor, size - len(data))
                 if not more:
-                    raise _shrunk(place)
+                    raise became_shorter(place)
                 data += more
             writer.regular(data, executable)
             return FileNode(castore.blobs.put_whole(data), size, executable)
@@ -258,39 +258,15 @@ def _pieces(descriptor: int, size: int, also: Callable[[bytes], None], place: by
     while left:
         data = os.read(descriptor, min(left, _PIECE))
         if not data:
-            raise _shrunk(place)
+            raise became_shorter(place)
         left -= len(data)
         also(data)
         yield data
 
 
-def _shrunk(place: bytes) -> NarError:
-    return NarError(f"unexpected end-of-file: '{to_text(place)}' became shorter while it was read")
-
-
 def _entries(place: bytes) -> list[tuple[bytes, str]]:
     with os.scandir(place) as entries:
-        return sorted([(entry.name, _entry_kind(entry)) for entry in entries])
-
-
-def _entry_kind(entry: os.DirEntry[bytes]) -> str:
-    if entry.is_symlink():
-        return "symlink"
-    if entry.is_dir(follow_symlinks=False):
-        return "directory"
-    if entry.is_file(follow_symlinks=False):
-        return "regular"
-    return "unknown"
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISREG(mode):
-        return "regular"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    if stat.S_ISLNK(mode):
-        return "symlink"
-    return "unknown"
+        return sorted([(entry.name, kind_of_entry(entry)) for entry in entries])
 
 
 def _both(first: Callable[[bytes], object], second: Sink | None) -> Sink:
