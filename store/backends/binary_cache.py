@@ -24,10 +24,9 @@ from store.backends.transports import Transport, read_pieces
 from store.castore.path_info import PathInfo, from_narinfo
 from store.castore.services import ReadOnly, Refused, StoreError
 from store.composition.addresses import proves_itself
-from store.composition.archives import ArchiveTree, CheckedSource, PiecesSource, checked
+from store.composition.archives import ArchiveTree, PiecesSource, checked, read_through
 from store.hashes import Hash
-from store.nar import NarError
-from store.nar_reader import END, NarReader, Source, TeeSource
+from store.nar_reader import Source
 from store.narinfo import NarInfo, NarInfoError
 from store.signatures import SecretKey
 from store.store_path import STORE_DIR, check_store_path, digest_of
@@ -205,16 +204,8 @@ class BinaryCache:
     def _compressed(self, info: PathInfo, source: Source, file: BinaryIO) -> NarInfo:
         """Check an archive and write it compressed to ``file``; answer the narinfo it gets."""
         packer = compressions.compressor(self._compression, self._level)
-        checking = CheckedSource(source, info, info.path)
         packed = _Packed(packer, file)
-        reader = NarReader(TeeSource(checking.read, packed.write).read)
-        try:
-            while reader.next() != END:
-                pass
-            reader.expect_end_of_source()
-        except NarError as error:
-            raise Refused(f"'{info.path}': {error}") from error
-        checking.expect()
+        read_through(source, info, packed.write)
         hasher, size = packed.finish()
         name = f"nar/{Hash('sha256', hasher.digest()).nix32()}.nar{compressions.SUFFIXES[self._compression]}"
         found = info.to_narinfo(name, self._compression)

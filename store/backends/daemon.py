@@ -11,10 +11,10 @@ from store.backends import daemon_wire as wire
 from store.backends.daemon_wire import Connection
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, Refused, StoreError
-from store.composition.archives import ArchiveTree, CheckedSource, checked
+from store.composition.archives import ArchiveTree, checked, read_through
 from store.hashes import HashError, parse
 from store.nar import NarError
-from store.nar_reader import END, NarReader, Source, TeeSource
+from store.nar_reader import END, NarReader, Source
 from store.store_path import STORE_DIR, check_store_path
 
 _FRAME = 1 << 16
@@ -125,7 +125,6 @@ class DaemonStore:
 
     def _send(self, daemon: Connection, info: PathInfo, source: Source) -> None:
         """The archive in frames. The last one, without which the daemon keeps nothing, is only sent for a right one."""
-        checking = CheckedSource(source, info, info.path)
 
         def frame(data: bytes) -> None:
             for at in range(0, len(data), _FRAME):
@@ -133,14 +132,7 @@ class DaemonStore:
                 daemon.number(len(piece))
                 daemon.raw(piece)
 
-        reader = NarReader(TeeSource(checking.read, frame).read)
-        try:
-            while reader.next() != END:
-                pass
-            reader.expect_end_of_source()
-        except NarError as error:
-            raise Refused(f"'{info.path}': {error}") from error
-        checking.expect()
+        read_through(source, info, frame)
         daemon.number(0)
 
     def _pieces(self, info: PathInfo) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -78,7 +77,8 @@ def collect(
 ) -> Collected:
     """Delete what neither a root nor one of ``more_roots`` reaches.
 
-    With ``target`` the longest unused go first, and no more than brings the store to about so many bytes.
+    With ``target`` those go first that were added longest ago, and no more than brings the store to about so many
+    bytes. (When a path was last read is not known: readers write nothing.)
     """
     done = Collected(before=size_on_disk(store))
     with store.lock(exclusive=True):
@@ -150,15 +150,15 @@ def _reached(infos: dict[str, PathInfo], start: Iterable[str]) -> set[str]:
 
 
 def _oldest_first(store: LocalCastore, infos: dict[str, PathInfo], dead: list[str], excess: int) -> list[str]:
-    """Of ``dead``, those to delete so that about ``excess`` bytes go: the longest unused, with what refers to them."""
-    used = dict(store.db.execute("select digest, used from paths"))
+    """Of ``dead``, those to delete so that about ``excess`` bytes go: the first added, with what refers to them."""
+    added = dict(store.db.execute("select digest, added from paths"))
     users: dict[str, list[str]] = {}
     for path in dead:
         for reference in infos[path].references:
             users.setdefault(reference, []).append(path)
     share = _compression(store)
     chosen: dict[str, None] = {}
-    for path in sorted(dead, key=lambda path: (used.get(_digest_of(path), 0), path)):
+    for path in sorted(dead, key=lambda path: (added.get(_digest_of(path), 0), path)):
         if excess <= 0:
             break
         pending = [path]
@@ -261,13 +261,3 @@ def _remove_strays(store: LocalCastore) -> None:
     for path in store.pack_folder.glob("*.pack"):
         if path.stem not in known:
             remove_if_dead(path)
-
-
-def touch(store: LocalCastore, paths: Iterable[str]) -> None:
-    """Note that paths were used now, for :func:`collect` with a target."""
-    now = int(time.time())
-    rows = [(now, _digest_of(path)) for path in paths]
-    try:
-        store.db.executemany("update paths set used = ? where digest = ?", rows)
-    except sqlite3.Error as error:
-        raise schema.as_store_error(error, store.path) from error

@@ -10,7 +10,8 @@ from store.castore.services import Corrupt, Full, StoreError
 
 VERSION = 1
 
-# A blob of one chunk has no row in `blobs`. `paths.info` is a PathInfo message, `paths.seal` a digest of the row.
+# A blob of one chunk has no row in `blobs`. `paths.info` is a PathInfo message, `paths.seal` a digest of the row,
+# `paths.added` the second since 1970 when it was last put.
 _TABLES = """
 create table if not exists packs (id integer primary key, name text not null unique, size integer not null) strict;
 create table if not exists blocks (
@@ -23,7 +24,7 @@ create table if not exists blobs (digest blob primary key, size integer not null
     strict, without rowid;
 create table if not exists directories (digest blob primary key, data blob not null) strict, without rowid;
 create table if not exists paths (
-    digest text primary key, info blob not null, seal blob not null, used integer not null) strict, without rowid;
+    digest text primary key, info blob not null, seal blob not null, added integer not null) strict, without rowid;
 create table if not exists roots (name text primary key, path text not null) strict, without rowid;
 """
 

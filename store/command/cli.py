@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
 
     gc = command("gc", "delete what nothing needs", "tvix-store gc --max-size 20G")
     gc.add_argument("--root", action="append", default=[], metavar="PATH", help="keep this, and what it refers to")
-    gc.add_argument("--max-size", metavar="SIZE", help="delete the longest unused, only until the store is this small")
+    gc.add_argument("--max-size", metavar="SIZE", help="delete the oldest, only until the store is so small")
     gc.add_argument("--dry-run", action="store_true", help="only say what would go")
     gc.add_argument("--all", action="store_true", help="also when there is no root at all")
 

@@ -9,8 +9,8 @@ from store import nar_reader
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, Refused
 from store.composition.protocol import Entry
-from store.nar import NarError
-from store.nar_reader import END, ENTER, LEAVE, LINK, NarReader, Source
+from store.nar import NarError, Sink
+from store.nar_reader import END, ENTER, LEAVE, LINK, NarReader, Source, TeeSource
 
 
 class PiecesSource:
@@ -66,6 +66,22 @@ class CheckedSource:
                 f"{self._where}: the archive of '{info.path}' has the hash sha256:{self._hasher.hexdigest()}"
                 f", not {info.nar_hash().format('base16', with_algo=True)}"
             )
+
+
+def read_through(source: Source, info: PathInfo, sink: Sink) -> None:
+    """Read the archive that ``source`` answers and show it to ``sink`` on its way.
+
+    Raises ``Refused`` when it is malformed or not what ``info`` says, maybe after all of it was shown.
+    """
+    checking = CheckedSource(source, info, info.path)
+    reader = NarReader(TeeSource(checking.read, sink).read)
+    try:
+        while reader.next() != END:
+            pass
+        reader.expect_end_of_source()
+    except NarError as error:
+        raise Refused(f"'{info.path}': {error}") from error
+    checking.expect()
 
 
 def checked(pieces: Iterable[bytes], info: PathInfo, where: str) -> Iterator[bytes]:
