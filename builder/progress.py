@@ -1,17 +1,23 @@
 """What happens while wishes are made true, event by event; what a build itself says comes wrapped in :class:`OfBuild`.
 
 Events of one derivation come in their order; those of different ones are mixed. They come from several threads, one at
-a time.
+a time. :func:`as_json` gives each as plain data.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+from builder.events import BuildEvent, BuiltOutput, Failed, LogLine, Phase, Queued, Resources, Started, Succeeded
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What is to be done, as far as it is known: derivations to build, paths to fetch, their archives' bytes."""
+    """What is to be done, as far as it is known: derivations to build, paths to fetch, their archives' bytes.
+
+    It comes again when something could not be fetched and is built instead.
+    """
 
     builds: tuple[str, ...]
     fetches: tuple[str, ...]
@@ -36,9 +42,17 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class FetchFailed:
-    """It has not: what wanted it is built instead, or fails."""
+    """It has not: another substituter is asked, or it is built."""
 
     path: str
+    source: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A substituter does not answer, or not sensibly; it is passed over."""
+
     source: str
     why: str
 
@@ -51,23 +65,80 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The derivation's outputs are there: ``how`` is ``"built"``, ``"fetched"`` or ``"found"``."""
+class OfBuild:
+    """What the build of a derivation says."""
 
     drv_path: str
-    outputs: dict[str, str]
-    how: str
+    event: BuildEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """The derivation's outputs will not be there. ``because_of`` names the input that failed, if it was one."""
+class Made:
+    """The derivation's outputs are there; ``by_others``: another process made them while this one waited."""
 
     drv_path: str
+    outputs: dict[str, str]
+    by_others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotMade:
+    """The outputs of a derivation, or a path, will not be there.
+
+    ``kind`` is one of :class:`builder.outcome.BuildFailed`'s, or ``"dependency"``: then ``because_of`` names what
+    failed.
+    """
+
+    path: str
     kind: str
     why: str
-    log: tuple[str, ...]
+    log: tuple[str, ...] = ()
     because_of: str | None = None
 
 
-Event = Planned | Fetching | Fetched | FetchFailed | Waiting | Done | Failed
+Event = Planned | Fetching | Fetched | FetchFailed | Unanswered | Waiting | OfBuild | Made | NotMade
+
+_NAMES: dict[type[Any], str] = {
+    Planned: "planned",
+    Fetching: "fetching",
+    Fetched: "fetched",
+    FetchFailed: "fetch-failed",
+    Unanswered: "unanswered",
+    Waiting: "waiting",
+    Made: "made",
+    NotMade: "not-made",
+    Queued: "queued",
+    Started: "started",
+    LogLine: "log",
+    Phase: "phase",
+    Resources: "resources",
+    Succeeded: "succeeded",
+    Failed: "failed",
+}
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """An event as plain data: ``event`` is its name; those of builds have the derivation as ``drvPath``."""
+    if isinstance(event, OfBuild):
+        return {"event": _NAMES[type(event.event)], "drvPath": event.drv_path, **_plain(event.event)}
+    return {"event": _NAMES[type(event)], **_plain(event)}
+
+
+def _plain(event: object) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for each in fields(event):  # type: ignore[arg-type]
+        value = getattr(event, each.name)
+        if value is not None:
+            head, *rest = each.name.split("_")
+            plain[head + "".join(word.capitalize() for word in rest)] = _value(value)
+    return plain
+
+
+def _value(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, BuiltOutput):
+        return {"path": "/" + value.path, "narSize": value.nar_size, "references": list(value.found)}
+    if isinstance(value, tuple):
+        return [_value(item) for item in value]
+    return value

@@ -10,110 +10,171 @@ store, with their sources and input derivations (:meth:`store.composition.castor
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
+from builder.outcome import BuildFailed, Cancelled, RealiseError, Wish
+from builder.places import state_folder
 from builder.progress import Event
+from builder.settings import Settings, load
 from store.composition.castore_store import CastoreStore
 from store.composition.protocol import Store
 
+if TYPE_CHECKING:
+    from builder.making import Making
+    from builder.plan import Plan, Planner
+    from builder.service import BuildService
+    from builder.substituters import Substituters
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A derivation and those of its outputs that are wanted (none named: all), or a plain store path."""
-
-    path: str
-    outputs: tuple[str, ...] = ()
-
-    @staticmethod
-    def of(element: str) -> Wish:
-        """The wish that an element of a string context is: ``PATH``, ``!OUTPUT!DRV``; ``DRV!OUTPUT,…`` as printed.
-
-        ``=DRV`` wants the ``.drv`` itself, which nobody can build: it is not a wish.
-        """
-        if element.startswith("!"):
-            _, output, path = element.split("!", 2)
-            return Wish(path, (output,))
-        path, _, outputs = element.partition("!")
-        return Wish(path, tuple(outputs.split(",")) if outputs and outputs != "*" else ())
-
-
-class RealiseError(Exception):
-    """Something wished for could not be made; the text says what and why."""
-
-
-class Cancelled(RealiseError):
-    """Whoever asked did not want it any more; nothing is left behind."""
-
-
-class BuildFailed(RealiseError):
-    """A derivation's build failed.
-
-    ``drv_path``: which one. ``why``: one sentence. ``log``: the last lines of what it said. ``kind`` is ``"build"``,
-    ``"timeout"``, ``"hash-mismatch"``, ``"not-deterministic"`` or ``"unbuildable"`` (a wrong system, no way to get
-    it), from which follows :attr:`exit_code`. ``needed_by`` is the chain of derivations from the wish down to this one.
-    ``others``: further failures of the same call, when it kept going.
-    """
-
-    def __init__(
-        self,
-        drv_path: str,
-        why: str,
-        log: tuple[str, ...] = (),
-        kind: str = "build",
-        needed_by: tuple[str, ...] = (),
-        others: tuple[BuildFailed, ...] = (),
-    ) -> None:
-        super().__init__(f"build of '{drv_path}' failed: {why}" if drv_path.endswith(".drv") else why)
-        self.drv_path = drv_path
-        self.why = why
-        self.log = log
-        self.kind = kind
-        self.needed_by = needed_by
-        self.others = others
-
-    @property
-    def exit_code(self) -> int:
-        """What a command ends with: 100, 101 timeout, 102 hash mismatch, 104 not deterministic, or these combined."""
-        bits = 0
-        for failure in (self, *self.others):
-            bits |= _BITS[failure.kind]
-        return 0x60 | bits
-
-
-_BITS = {"build": 0x04, "unbuildable": 0x04, "timeout": 0x05, "hash-mismatch": 0x06, "not-deterministic": 0x08}
+__all__ = ["BuildFailed", "Cancelled", "RealiseError", "Realiser", "Wish"]
 
 
 class Realiser:
     """Makes wishes true in ``store``. Any number of threads may use one at once.
 
-    ``substituters`` are asked before anything is built (None: those of Nix's configuration; their paths are copied
-    with all that they refer to, signed as each of these stores requires). ``jobs`` builds run at once.
-    ``keep_going``: a failure cuts only what hangs on it, and is raised when all the rest is done. ``on_event`` hears
-    what happens, one event at a time.
+    ``service`` builds (None: containers in this process, :mod:`builder.oci`). ``substituters`` are asked before
+    anything is built (None: those of ``settings``, which are Nix's configuration unless given). ``jobs`` builds run at
+    once (None: ``max-jobs`` of the settings). ``keep_going``: a failure cuts only what hangs on it, and is raised when
+    all the rest is done. ``check``: derivations wished for are built again and compared. ``on_event`` hears what
+    happens, one event at a time. Raises ``SettingsError`` for a configuration that cannot be read.
     """
 
     def __init__(
         self,
         store: CastoreStore,
         *,
+        service: BuildService | None = None,
         substituters: Sequence[Store] | None = None,
-        jobs: int = 1,
-        keep_going: bool = False,
+        settings: Settings | None = None,
+        jobs: int | None = None,
+        keep_going: bool | None = None,
+        check: bool = False,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self.store = store
-        self.substituters = substituters
-        self.jobs = jobs
-        self.keep_going = keep_going
-        self.on_event = on_event
+        self.settings = load() if settings is None else settings
+        self.jobs = self.settings.max_jobs if jobs is None else jobs
+        self.keep_going = self.settings.keep_going if keep_going is None else keep_going
+        self.check = check
+        self._service = service
+        self._given = substituters
+        self._substituters: Substituters | None = None
+        self._making: Making | None = None
+        self._on_event = on_event
+        self._slots = threading.Semaphore(self.jobs)
+        self._lock = threading.RLock()
+        self._hearing = threading.Lock()
 
     def realise(self, wishes: Iterable[Wish], cancel: threading.Event | None = None) -> dict[str, str]:
         """Make them true; blocks. Answers ``DRV!OUTPUT`` -> store path, and ``PATH`` -> itself for plain paths.
 
         Raises :class:`BuildFailed` (the first failure, with the others when it kept going), :class:`Cancelled` soon
-        after ``cancel`` was set, and ``StoreError`` for what the store complains of (``Missing``: a derivation or
-        source that is not in it).
+        after ``cancel`` was set, and ``StoreError`` for what the store complains of. No garbage is collected meanwhile.
         """
+        wanted = list(wishes)
+        with self._kept():
+            planner = self._planner()
+            if not self.check and (found := self._already(planner, wanted)) is not None:
+                return found
+            from builder.locks import Locks
+            from builder.scheduler import Scheduler
+
+            scheduler = Scheduler(
+                planner,
+                self._how,
+                Locks(os.path.join(state_folder(self.store), "building")),
+                self._slots,
+                jobs=self.jobs,
+                keep_going=self.keep_going,
+                emit=self._emit,
+                cancel=cancel,
+            )
+            return scheduler.run(wanted)
+
+    def plan(self, wishes: Iterable[Wish]) -> Plan:
+        """What :meth:`realise` would do, as far as that can be known without doing it."""
+        return self._planner().plan(list(wishes))
+
+    def close(self) -> None:
+        """Let go of the substituters that were opened here."""
+        with self._lock:
+            if self._substituters is not None and self._given is None:
+                self._substituters.close()
+            self._substituters = None
+
+    def _already(self, planner: Planner, wishes: Sequence[Wish]) -> dict[str, str] | None:
+        """The answer if everything is there: the common case, and nothing is loaded for it."""
+        from store.castore.services import Missing
+
+        found: dict[str, str] = {}
+        for wish in wishes:
+            try:
+                found.update(planner.outputs(wish))
+            except (BuildFailed, Missing):
+                return None
+        return found if all(self.store.query(path) is not None for path in found.values()) else None
+
+    def _planner(self) -> Planner:
+        from builder.plan import Planner
+
+        return Planner(
+            self.store,
+            self._sources(),
+            check=self.check,
+            always_substitute=self.settings.always_allow_substitutes,
+        )
+
+    def _sources(self) -> Substituters | None:
+        if self._given is None and not (self.settings.substitute and self.settings.substituters):
+            return None
+        if self._given is not None and not self._given:
+            return None
+        with self._lock:
+            if self._substituters is None:
+                from builder.substituters import Substituters, open_substituters
+
+                if self._given is None:
+                    self._substituters = open_substituters(self.settings, self._emit)
+                else:
+                    self._substituters = Substituters(self._given, self._emit)
+            return self._substituters
+
+    def _how(self) -> Making:
+        with self._lock:
+            if self._making is None:
+                from builder.logs import Logs
+                from builder.making import Making
+                from builder.prepare import Limits
+
+                settings = self.settings
+                kept = settings.keep_build_log
+                self._making = Making(
+                    self.store,
+                    self._service or self._containers(),
+                    Logs(os.path.join(state_folder(self.store), "logs")) if kept else None,
+                    Limits(
+                        seconds=settings.timeout,
+                        silence=settings.max_silent_time,
+                        log_size=settings.max_build_log_size,
+                    ),
+                    settings.cores,
+                    settings.log_lines,
+                )
+            return self._making
+
+    def _containers(self) -> BuildService:
         raise NotImplementedError
+
+    def _emit(self, event: Event) -> None:
+        if self._on_event is not None:
+            with self._hearing:
+                self._on_event(event)
+
+    def _kept(self) -> AbstractContextManager[None]:
+        from store.backends.local import LocalCastore
+
+        castore = self.store.castore
+        return castore.lock(exclusive=False) if isinstance(castore, LocalCastore) else nullcontext()

@@ -1,0 +1,97 @@
+"""One build of one derivation, from the request to the registered outputs; what it says is kept as its log."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from builder import outputs
+from builder.events import BuildEvent, Failed, LogLine, Succeeded, Why
+from builder.logs import Logs
+from builder.outcome import BuildFailed, Cancelled
+from builder.prepare import UNLIMITED, Limits, prepare
+from builder.request import RequestError
+from builder.service import BuildService
+from store.composition.castore_store import CastoreStore
+from store.derivation import Derivation
+
+_KINDS = {Why.TIME: "timeout", Why.SILENCE: "timeout", Why.REFUSED: "unbuildable", Why.UNREACHABLE: "unbuildable"}
+
+
+@dataclass(frozen=True)
+class Making:
+    """How derivations are built: the same for all of a call.
+
+    ``cores``: what a build is told to use (0: all). ``tail``: so many lines of the log are told with a failure.
+    """
+
+    store: CastoreStore
+    service: BuildService
+    logs: Logs | None
+    limits: Limits = UNLIMITED
+    cores: int = 0
+    tail: int = 25
+
+    def make(
+        self,
+        drv_path: str,
+        drv: Derivation,
+        cancel: threading.Event,
+        hear: Callable[[BuildEvent], None],
+        *,
+        check: bool = False,
+    ) -> dict[str, str]:
+        """Build it; answer the outputs' paths by their names. ``check``: compare with what is there instead.
+
+        Raises ``BuildFailed``, ``Cancelled``, and ``StoreError``.
+        """
+        if drv.builder.startswith("builtin:"):
+            return self._fetched(drv_path, drv, cancel)
+        systems = self.service.systems()
+        if drv.system not in systems:
+            mine = ", ".join(sorted(systems))
+            raise BuildFailed(
+                drv_path, f"a '{drv.system}' is required to build it, but this is {mine}", (), "unbuildable"
+            )
+        try:
+            request = prepare(self.store, drv_path, drv, cores=self.cores, limits=self.limits)
+        except RequestError as error:
+            raise BuildFailed(drv_path, str(error), (), "unbuildable") from None
+        tail: deque[bytes] = deque(maxlen=self.tail)
+        log = self.logs.begin(drv_path) if self.logs is not None else None
+        ended: Succeeded | Failed | None = None
+        try:
+            for event in self.service.build(request, cancel):
+                if isinstance(event, LogLine):
+                    tail.append(event.line)
+                    if log is not None:
+                        log.write(event.line)
+                elif isinstance(event, Succeeded | Failed):
+                    ended = event
+                hear(event)
+        finally:
+            if log is not None:
+                log.end()
+        said = tuple(line.decode("utf-8", "replace") for line in tail)
+        if isinstance(ended, Failed):
+            if ended.why is Why.CANCELLED:
+                raise Cancelled(f"the build of '{drv_path}' was cancelled")
+            kept = f"; its folder is kept: {ended.kept}" if ended.kept else ""
+            raise BuildFailed(drv_path, ended.message + kept, said, _KINDS.get(ended.why, "build"))
+        if ended is None:
+            raise BuildFailed(drv_path, "the build service broke off without saying how it ended", said, "unbuildable")
+        try:
+            if check:
+                outputs.compare(self.store, drv_path, drv, ended)
+                return {name: output.path for name, output in drv.outputs.items()}
+            return {name: info.path for name, info in outputs.register(self.store, drv_path, drv, ended).items()}
+        except outputs.NotDeterministic as error:
+            raise BuildFailed(drv_path, str(error), said, "not-deterministic") from None
+        except outputs.OutputError as error:
+            raise BuildFailed(drv_path, str(error), said) from None
+
+    def _fetched(self, drv_path: str, drv: Derivation, cancel: threading.Event) -> dict[str, str]:
+        """What the builders do that are no programs."""
+        raise BuildFailed(drv_path, f"there is no builder '{drv.builder}'", (), "unbuildable")
