@@ -13,6 +13,7 @@ from evaluator.corepkgs import FOLDER
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
 from evaluator.lower import Lowering, Scope
 from evaluator.observations import CallLog, Observations
+from evaluator.realisation import Recipes, StoreAccess
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.source import SourceFile
@@ -85,13 +86,15 @@ class Session:
         self._shared_prefix: Final = shared + "/"
         self._shared: Final = Imports()
         self._shared_observations: Final = Observations(observe)
-        self.derivations: Final = DerivationHashes()
+        loaded: Final = Recipes()
+        self._recipes: Final = loaded
+        self.derivations: Final = DerivationHashes(load=loaded.load)
         self.globals: Final[dict[str, object]] = {}
         self.builtins: Attrs = EMPTY_ATTRS
         self.trace_output: list[str] | None = None
         #: What evaluation would have written to the store: derivations by path, and what the files of ``toFile``
         #: refer to (their texts, and where sources were copied from, is known to ``files``).
-        self.recipes: Final[dict[str, Derivation]] = {}
+        self.recipes: Final[dict[str, Derivation]] = loaded.known
         self.references: Final[dict[str, list[str]]] = {}
         self._stored: Final[dict[str, str]] = {}
 
@@ -248,30 +251,58 @@ class Session:
             self.files.add_copy(stored, self.files.origin(path), set())
         return stored
 
+    def use_store(self, store: StoreAccess) -> None:
+        """From now on what evaluation does not make itself is read from this store, and made there."""
+        self._recipes.store = store
+        self.files.objects = store
+
+    def find_recipe(self, drv_path: str) -> Derivation | None:
+        """The derivation at ``drv_path``, of this session or the store; None when neither has it."""
+        return self._recipes.find(drv_path)
+
     def recipe_of(self, drv_path: str) -> Derivation:
-        """The derivation that was instantiated as ``drv_path``. Raises EvalError for one not known here."""
-        drv = self.recipes.get(drv_path)
-        if drv is None:
-            raise EvalError(f"derivation '{drv_path}' is not known")
-        return drv
+        """The derivation at ``drv_path``, of this session or the store. Raises EvalError for one not known here."""
+        return self._recipes.load(drv_path)
+
+    def references_of(self, store_path: str) -> list[str]:
+        """What a store object refers to that is no derivation."""
+        known = self.references.get(store_path)
+        return self._recipes.references(store_path) if known is None else known
+
+    def ensure(self, store_path: str) -> None:
+        """Makes sure that a store object is there, where things are written. Raises EvalError."""
+        store = self._recipes.store
+        if store is not None and self.files.text(store_path) is None and self.files.copy(store_path) is None:
+            store.ensure(store_path)
 
     def need(self, context: frozenset[str]) -> None:
-        """Makes sure that the store paths of a string context can be read. Raises :class:`Unrealised`."""
-        for element in sorted(context):
-            path = element
-            readable = element
-            if element.startswith("!"):
-                _, output, path = element.split("!", 2)
-                recipe = self.recipes.get(path)
-                made = None if recipe is None else recipe.outputs.get(output)
-                readable = "" if made is None else made.path
-            elif element.startswith("="):
-                path = element[1:]
-                readable = path
-            if readable == path and path in self.recipes:
-                self.files.add_text(path, self.recipes[path].to_bytes())
-            elif not readable or not self.files.exists(readable):
-                raise Unrealised(path)
+        """Makes sure that the store paths of a string context can be read.
+
+        Raises what :meth:`evaluator.realisation.StoreAccess.realise` raises, :class:`Unrealised` without a store.
+        """
+        wanted = [element for element in context if not self._is_there(element)]
+        if wanted:
+            wanted.sort()
+            store = self._recipes.store
+            if store is None:
+                raise Unrealised(wanted[0])
+            store.realise(wanted)
+
+    def _is_there(self, element: str) -> bool:
+        """Whether what an element of a string context names can be read."""
+        path = element
+        if element.startswith("!"):
+            at = element.index("!", 1)
+            recipe = self._recipes.find(element[at + 1 :])
+            made = None if recipe is None else recipe.outputs.get(element[1:at])
+            return made is not None and made.path != "" and self.files.exists(made.path)
+        if element.startswith("="):
+            path = element[1:]
+        recipe = self.recipes.get(path)
+        if recipe is not None:
+            self.files.add_text(path, recipe.to_bytes())
+            return True
+        return self.files.exists(path)
 
     def close(self) -> None:
         """Breaks the cycles between session, builtins and code, so that memory goes back at once."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
     installed = str(Path(compiled.__file__).parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [installed, str(ROOT), *inherited]))
     os.environ["PYTHONSAFEPATH"] = "1"
+    # No test writes to the user's own store.
+    folder = tempfile.mkdtemp(prefix="tvix-test-store-")
+    os.environ["TVIX_STORE"] = f"local:{folder}"
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

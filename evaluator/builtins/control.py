@@ -1,4 +1,4 @@
-"""Errors, forcing, tracing, imports, types, arithmetic."""
+"""Errors, forcing, tracing, the search path, types, arithmetic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from evaluator.runtime.coerce import (
     attribute_of,
     canonical,
     coerce,
-    coerce_to_path,
 )
 from evaluator.runtime.compare import less
 from evaluator.runtime.errors import ALWAYS, AbortError, EvalError, StackOverflow, ThrownError
@@ -174,15 +173,6 @@ def add_error_context(session: Session, message: object, value: object) -> objec
         raise
 
 
-def import_value(session: Session, value: object) -> object:
-    return session.import_file(coerce_to_path(session, value))
-
-
-def scoped_import(session: Session, names: object, value: object) -> object:
-    scope = as_attrs(names, "while evaluating the first argument passed to builtins.scopedImport")
-    return session.import_scoped(scope, coerce_to_path(session, value))
-
-
 def find_file(session: Session, entries: object, name: object) -> object:
     wanted = as_string_no_context(name, "while evaluating the second argument passed to builtins.findFile")
     for entry in as_list(entries, "while evaluating the first argument passed to builtins.findFile"):
@@ -329,20 +319,6 @@ TABLE: Final[list[Builtin]] = [
         False,
         add_error_context,
         "addErrorContext *message* *e*\n\n*e*; an error on the way gets the message as a line of its trace.",
-    ),
-    Builtin(
-        "import",
-        1,
-        True,
-        import_value,
-        "import *path*\n\nThe value of the Nix file, or of `default.nix` in the directory.",
-    ),
-    Builtin(
-        "scopedImport",
-        2,
-        True,
-        scoped_import,
-        "scopedImport *scope* *path*\n\n`import`, with the attributes of *scope* as variables.",
     ),
     Builtin(
         "findFile", 2, True, find_file, "findFile *search-path* *name*\n\nWhat `<name>` means on this search path."

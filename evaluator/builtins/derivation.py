@@ -338,7 +338,7 @@ def _add_closure(session: Session, drv_path: str, input_drvs: dict[str, set[str]
             pending += drv.input_srcs
             pending += drv.input_drvs
         else:
-            pending += session.references.get(path, [])
+            pending += session.references_of(path)
 
 
 def placeholder(session: Session, output: object) -> object:

@@ -117,6 +117,7 @@ def path_in_store(session: Session, value: object) -> object:
         whole, _ = store_path.split(path)
     except ValueError as error:
         raise EvalError(str(error)) from None
+    session.ensure(whole)
     return ContextString(path, context_of(found) | {whole})
 
 
@@ -177,7 +178,7 @@ def added(session: Session, path: str, name: str, function: object, recursive: b
         raise _adding(EvalError(str(error)), path) from None
     except EvalError as error:
         raise _adding(error, path) from None
-    files.add_copy(stored, disk, left_out)
+    files.add_copy(stored, disk, left_out, not recursive)
     return ContextString(stored, frozenset([stored]))
 
 

@@ -16,6 +16,7 @@ SOURCE     path           size and digest of a regular file that is not reached 
 CONTENT    path           size and digest of a regular file, symbolic links followed
 FILE       path           ``x`` for an executable, else ``-``; size and digest of a regular file that is no link
 TREE       path           SHA-256 of the archive (NAR) of what is there
+STORED     URL of a store the store paths that are in it, joined with ``//``
 SIEVED     path//digest   SHA-256 of the archive without what a filter left out, ``//``, the paths that it left
                           out (below the path, joined with ``//``); the digest is of all that the filter was asked
 ========== ============== ===================================================================================
@@ -51,9 +52,12 @@ CONTENT: Final = "c"
 FILE: Final = "p"
 TREE: Final = "t"
 SIEVED: Final = "f"
+STORED: Final = "i"
 
 #: What is cheap to look at first.
-ORDER: Final = ENVIRON + EXISTS + DIRECTORY + KIND + LINK + REAL + NAMES + SOURCE + CONTENT + FILE + TREE + SIEVED
+ORDER: Final = (
+    ENVIRON + EXISTS + DIRECTORY + KIND + LINK + REAL + NAMES + SOURCE + CONTENT + FILE + TREE + SIEVED + STORED
+)
 
 _DIGEST_BYTES: Final = 20
 _MARKS: Final = {"regular": "/-", "directory": "/d", "symlink": "/l", "unknown": "/?"}

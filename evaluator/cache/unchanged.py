@@ -17,6 +17,7 @@ from evaluator.cache.observation import (
     REAL,
     SIEVED,
     SOURCE,
+    STORED,
     TREE,
     Sieve,
     content_value,
@@ -50,6 +51,7 @@ def unchanged(observations: list[str]) -> bool:
         FILE: _file,
         TREE: _tree,
         SIEVED: _sieved,
+        STORED: _in_store,
     }
     fields = iter(observations)
     try:
@@ -150,3 +152,9 @@ def _sieved(subject: str, value: str) -> bool:
 
     sieve = Sieve(path, keep)
     return nar_sha256(path, sieve.asked).hex() == expected and sieve.answers() == answers
+
+
+def _in_store(url: str, value: str) -> bool:
+    from evaluator.store_access import in_store
+
+    return in_store(url, value.split("//"))

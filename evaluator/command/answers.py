@@ -9,17 +9,25 @@ from evaluator.command import asking
 from evaluator.command.flags import Options
 from evaluator.entry import apply_arguments, select_path
 from evaluator.io.files import Files, ParsedFile, syntax_fault
-from evaluator.runtime.errors import TypeFault
+from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.printer import show
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import Attrs, Thunk
 from evaluator.session import Session
+from evaluator.store_access import LocalAccess
 from evaluator.syntax.parser import parse
 
 
 def answers(options: Options, files: Files) -> Iterator[str]:
     """The texts to print, each with the newline that belongs to it, as they become known. Raises EvalError."""
-    session = asking.new_session(options, files)
+    access = LocalAccess(options.store, options.writes())
+    try:
+        yield from _answers(options, asking.new_session(options, files, access), access)
+    finally:
+        access.close()
+
+
+def _answers(options: Options, session: Session, access: LocalAccess) -> Iterator[str]:
     session.keeps_trees = options.doing == "origin"
     if options.doing == "find-file":
         for name in options.operands:
@@ -36,17 +44,33 @@ def answers(options: Options, files: Files) -> Iterator[str]:
             for path in options.attributes or [""]:
                 value = select_path(root, path, given)
                 if options.doing == "instantiate":
-                    yield from _instantiated(session, value, given)
+                    yield from _instantiated(session, value, given, access)
                 else:
-                    yield printed(options, session, apply_arguments(value, given) if given.items else value)
+                    text = printed(options, session, apply_arguments(value, given) if given.items else value)
+                    if access.writes:
+                        access.write_everything(session)
+                    yield text
 
 
-def _instantiated(session: Session, value: object, given: Attrs) -> Iterator[str]:
+def _instantiated(session: Session, value: object, given: Attrs, access: LocalAccess) -> Iterator[str]:
     from evaluator.command.derivations import derivations, instantiated
 
     # All are found before the first is printed, as in Nix: an error on the way leaves nothing printed.
-    for derivation in list(derivations(value, given)):
-        yield instantiated(session, derivation) + "\n"
+    found = list(derivations(value, given))
+    named: list[str] = []
+    fault: EvalError | None = None
+    for derivation in found:
+        try:
+            named.append(instantiated(session, derivation))
+        except EvalError as error:
+            fault = error
+            break
+    if access.writes and named:
+        access.write(session, [name.partition("!")[0] for name in named])
+    for name in named:
+        yield name + "\n"
+    if fault is not None:
+        raise fault
 
 
 def printed(options: Options, session: Session, value: object) -> str:

@@ -17,6 +17,7 @@ from evaluator.runtime.coerce import as_string, canonical, coerce
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, Attrs
 from evaluator.session import Session, base_env, search_path_entries
+from evaluator.store_access import LocalAccess
 from evaluator.syntax.parser import parse
 
 _LOCATOR: Final = re.compile(r"channel:|(?:https?|file|git|s3|ssh|ftp)[a-z+]*://")
@@ -24,8 +25,8 @@ _LOCATOR: Final = re.compile(r"channel:|(?:https?|file|git|s3|ssh|ftp)[a-z+]*://
 DEFAULT_FILE: Final = "./default.nix"
 
 
-def new_session(options: Options, files: Files) -> Session:
-    """A session as the flags want it."""
+def new_session(options: Options, files: Files, access: LocalAccess) -> Session:
+    """A session as the flags want it, which reads from a store and, if that may be, writes to it."""
     settings = options.settings
     heed_depth(options)
     if "nix-path" in settings:
@@ -34,7 +35,9 @@ def new_session(options: Options, files: Files) -> Session:
         inherited = environment_search_path() + settings.get("extra-nix-path", "").split()
     entries = search_path_entries(options.search_path + inherited)
     system = settings.get("eval-system") or settings.get("system", "")
-    return open_session(files, entries, system, observe=1 if options.doing == "origin" else 0)
+    session = open_session(files, entries, system, observe=1 if options.doing == "origin" else 0)
+    session.use_store(access)
+    return session
 
 
 def heed_depth(options: Options) -> None:

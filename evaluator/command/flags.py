@@ -30,7 +30,7 @@ ASKING: Final = [
     Flag("--argstr", "NAME TEXT", "the same, a string"),
     Flag("-I --include", "ENTRY", "a search path entry, NAME=PATH or PATH, before those of NIX_PATH"),
     Flag("--eval --eval-only", "", "print values; this is the default"),
-    Flag("--instantiate", "", "print the .drv paths of derivations, in sets and lists too"),
+    Flag("--instantiate", "", "write derivations to the store, in sets and lists too, and print their .drv paths"),
     Flag("--parse --parse-only", "", "print the syntax tree, do not evaluate"),
     Flag("--origin", "", "print where the value came from: files, lines, calls (with --json as data)"),
     Flag("--find-file", "", "print where the files given are on the search path"),
@@ -50,8 +50,9 @@ LIMITING: Final = [
     Flag("--max-memory", "MB", "give up when the process takes more memory"),
     Flag("--option", "NAME VALUE", "change a setting of Nix; --NAME, --no-NAME or --NAME VALUE do so, too"),
     Flag("--no-eval-cache", "", "evaluate, even if the answer is known and nothing has changed since"),
-    Flag("--read-write-mode", "", "accepted; nothing is written yet"),
-    Flag("--readonly-mode --dry-run", "", "accepted; nothing is written"),
+    Flag("--store", "URL", "the store to read and write: local:/FOLDER, … (default: $TVIX_STORE, else local:)"),
+    Flag("--read-write-mode", "", "write to the store what evaluation makes; without --instantiate it does not"),
+    Flag("--readonly-mode --dry-run", "", "write nothing, not even with --instantiate"),
     Flag("--help", "", "print this"),
     Flag("--version", "", "print the version and how the evaluator runs"),
 ]
@@ -60,7 +61,7 @@ LIMITING: Final = [
 ELSEWHERE: Final = [
     Flag("-v --verbose --debug --quiet -Q --no-build-output --repair --indirect --impure", "", ""),
     Flag("-k --keep-going -K --keep-failed --fallback", "", ""),
-    Flag("-j --max-jobs --log-format --store --eval-store --add-root", "VALUE", ""),
+    Flag("-j --max-jobs --log-format --eval-store --add-root", "VALUE", ""),
 ]
 
 _ARITY: Final = {
@@ -87,6 +88,14 @@ class Options:
         self.max_seconds = 0.0
         self.max_memory = 0
         self.settings: dict[str, str] = {}
+        #: URL of the store; empty: the default one.
+        self.store = ""
+        #: Whether evaluation may write to it; None: as what is to be done wants it.
+        self.read_write: bool | None = None
+
+    def writes(self) -> bool:
+        """Whether what evaluation makes is to be written to the store."""
+        return self.doing == "instantiate" if self.read_write is None else self.read_write
 
     def take(self, flag: str, values: list[str]) -> None:
         """Notes one flag of the tables above. Raises UsageError."""
@@ -114,6 +123,10 @@ class Options:
                 self.strict = True
             case "--no-location":
                 self.location = False
+            case "--store":
+                self.store = values[0]
+            case "--read-write-mode" | "--readonly-mode" | "--dry-run":
+                self.read_write = flag == "--read-write-mode"
             case "--show-trace":
                 self.show_trace = True
             case "--max-seconds":

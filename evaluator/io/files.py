@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from evaluator.cache.observation import (
     CONTENT,
@@ -56,20 +56,30 @@ _STORE: Final = STORE_DIR + "/"
 class Copy:
     """A store object that evaluation would have made out of what is at ``origin`` (an absolute path on disk).
 
-    ``left_out`` holds the paths below ``origin`` that a filter refused.
+    ``left_out`` holds the paths below ``origin`` that a filter refused. ``flat``: a file addressed by the hash of its
+    contents alone.
     """
 
-    def __init__(self, origin: str, left_out: set[str]) -> None:
+    def __init__(self, origin: str, left_out: set[str], flat: bool) -> None:
         self.origin: Final = origin
         self.left_out: Final = left_out
+        self.flat: Final = flat
+
+
+class Objects(Protocol):
+    """A store whose objects can be read, although they are not where their paths say."""
+
+    def place(self, store_path: str) -> str:
+        """Where on disk the contents of a store object are; empty when the store has none of that path."""
 
 
 @final
 class Files:
     """The file system as evaluation sees it. Trees are kept and shared between sessions.
 
-    Store objects that evaluation makes (copied sources, ``toFile``, derivations) are written nowhere, but they
-    can be read here: a path below such an object leads to where it was copied from.
+    Store objects that evaluation makes (copied sources, ``toFile``, derivations) need not be written to be read
+    here: a path below such an object leads to where it was copied from. What is not on disk is looked for in
+    ``objects``, if there are some.
 
     Whatever comes from the disk or the environment is noted in ``reads``, if there is one: then there must be no
     unsaved documents.
@@ -77,16 +87,18 @@ class Files:
 
     def __init__(self, reads: Reads | None = None) -> None:
         self.reads: Final = reads
+        self.objects: Objects | None = None
         self._parsed: Final[dict[str, ParsedFile]] = {}
         self._saved: Final[dict[str, ParsedFile]] = {}
         self._documents: Final[dict[str, str]] = {}
         self._copies: Final[dict[str, Copy]] = {}
         self._texts: Final[dict[str, bytes]] = {}
+        self._in_place: Final[set[str]] = set()
 
-    def add_copy(self, store_path: str, origin: str, left_out: set[str]) -> None:
+    def add_copy(self, store_path: str, origin: str, left_out: set[str], flat: bool = False) -> None:
         """From now on the store object ``store_path`` reads as what is at ``origin``, but for ``left_out``."""
         if store_path not in self._copies:
-            self._copies[store_path] = Copy(origin, left_out)
+            self._copies[store_path] = Copy(origin, left_out, flat)
 
     def add_text(self, store_path: str, content: bytes) -> None:
         """From now on the store object ``store_path`` is a file with this content."""
@@ -100,6 +112,10 @@ class Files:
         """The content of a store object that is a text made by evaluation."""
         return self._texts.get(store_path)
 
+    def made(self) -> list[str]:
+        """The store objects that can be read although nobody has written them: texts and copies."""
+        return [*self._texts, *self._copies]
+
     def origin(self, path: str) -> str:
         """Where the content of ``path`` stands on disk: itself, unless it lies in a store object copied from elsewhere.
 
@@ -112,7 +128,7 @@ class Files:
             end = len(path)
         copy = self._copies.get(path[:end])
         if copy is None:
-            return path
+            return path if self.objects is None else self._stored(path, end)
         found = copy.origin + path[end:]
         if copy.left_out:
             at = len(found)
@@ -121,6 +137,28 @@ class Files:
                     return path
                 at = found.rfind("/", 0, at)
         return found
+
+    def _stored(self, path: str, end: int) -> str:
+        """:meth:`origin` of what lies in the store object ``path[:end]``, which no evaluation has made."""
+        whole = path[:end]
+        objects = self.objects
+        if objects is None or whole in self._in_place or whole in self._texts:
+            return path
+        if os.path.lexists(whole):
+            self._in_place.add(whole)
+            return path
+        place = objects.place(whole)
+        if place:
+            self.add_copy(whole, place, set())
+            return place + path[end:]
+        if self.reads is not None:
+            self.reads.refuse(f"'{whole}' may come to the store at any time")
+        return path
+
+    def unsaved(self, path: str) -> bytes | None:
+        """The content of an open document; None for a file that counts as it is on disk."""
+        document = self._documents.get(path)
+        return None if document is None else document.encode("utf-8", "surrogateescape")
 
     def open_document(self, path: str, text: str) -> None:
         """From now on ``path`` has this text, whatever is on disk."""

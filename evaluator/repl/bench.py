@@ -15,6 +15,7 @@ from evaluator.runtime.coerce import as_attrs
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import Attrs, Code, Env
 from evaluator.session import base_env
+from evaluator.store_access import LocalAccess
 from evaluator.syntax.parser import parse
 
 
@@ -30,7 +31,8 @@ class Bench:
         self._loaded: list[tuple[str, bool]] = []
         self._slots: dict[str, int] = {}
         self._env: Env = base_env()
-        self.session = asking.new_session(options, self._files)
+        self.access: Final = LocalAccess(options.store, options.read_write is not False)
+        self.session = asking.new_session(options, self._files, self.access)
         self._given = asking.arguments(options, self.session)
 
     # --- expressions -----------------------------------------------------------------------------
@@ -85,7 +87,7 @@ class Bench:
     def reload(self) -> list[tuple[str, int]]:
         """Forgets all variables, and reads again what was loaded: each with the number of its attributes."""
         loaded, self._loaded = self._loaded, []
-        self.session = asking.new_session(self._options, self._files)
+        self.session = asking.new_session(self._options, self._files, self.access)
         self._given = asking.arguments(self._options, self.session)
         self._slots, self._env = {}, base_env()
         counts: list[tuple[str, int]] = []

@@ -176,10 +176,13 @@ class HoleForced(EvalError):
 
 
 class Unrealised(EvalError):
-    """A store path is needed that nobody has made yet."""
+    """A store path is needed that nobody has made yet; ``element`` is that of a string context which names it."""
 
-    def __init__(self, path: str, pinned: Place | None = None) -> None:
+    def __init__(self, element: str, pinned: Place | None = None) -> None:
+        # Of an output it is the derivation's own path, as in Nix.
+        path = element[element.rfind("!") + 1 :].removeprefix("=")
         super().__init__(f"path '{path}' is not valid", pinned)
+        self.element = element
         self.path = path
 
 

@@ -1,0 +1,59 @@
+"""What a session asks of a store: derivations that it did not make itself, objects to be read, objects to be made."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol, final
+
+from evaluator.runtime.errors import EvalError
+from store.derivation import Derivation
+
+
+class StoreAccess(Protocol):
+    """A store as evaluation sees it. Opened when it is first needed."""
+
+    def place(self, store_path: str) -> str:
+        """Where on disk the contents of a store object are; empty when the store has none of that path."""
+
+    def derivation(self, drv_path: str) -> Derivation | None:
+        """The derivation at ``drv_path``; None when the store has none. Raises EvalError for a damaged one."""
+
+    def references(self, store_path: str) -> list[str]:
+        """What a store object refers to; nothing when the store has none of that path."""
+
+    def ensure(self, store_path: str) -> None:
+        """Makes sure that a store object is there, where that matters: while things are written.
+
+        Raises EvalError.
+        """
+
+    def realise(self, wanted: list[str]) -> None:
+        """Makes the objects that elements of a string context name. Raises EvalError, above all Unrealised."""
+
+
+@final
+class Recipes:
+    """Derivations by their paths: those that a session instantiated, and what its store has, loaded when asked for."""
+
+    def __init__(self) -> None:
+        self.known: Final[dict[str, Derivation]] = {}
+        self.store: StoreAccess | None = None
+
+    def find(self, drv_path: str) -> Derivation | None:
+        """The derivation at ``drv_path``, None when nobody knows it."""
+        drv = self.known.get(drv_path)
+        if drv is None and self.store is not None:
+            drv = self.store.derivation(drv_path)
+            if drv is not None:
+                self.known[drv_path] = drv
+        return drv
+
+    def references(self, store_path: str) -> list[str]:
+        """What a store object refers to that evaluation has not made."""
+        return [] if self.store is None else self.store.references(store_path)
+
+    def load(self, drv_path: str) -> Derivation:
+        """:meth:`find` for what must be there. Raises EvalError."""
+        drv = self.find(drv_path)
+        if drv is None:
+            raise EvalError(f"derivation '{drv_path}' is not known")
+        return drv

@@ -1,0 +1,170 @@
+"""The store that a command evaluates with: opened when it is first needed, read, written, and asked to make things.
+
+``TVIX_STORE``, or the flag ``--store``, says which one; else it is the user's own (:mod:`store.composition.urls`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from evaluator.cache.observation import STORED
+from evaluator.runtime.errors import EvalError, Unrealised
+
+if TYPE_CHECKING:
+    from builder.checkouts import Checkouts
+    from evaluator.session import Session
+    from store.castore.path_info import PathInfo
+    from store.composition.castore_store import CastoreStore
+    from store.composition.protocol import Store
+    from store.derivation import Derivation
+
+
+def default_store() -> str:
+    """The URL of the store that is meant where none is named."""
+    return os.environ.get("TVIX_STORE") or "local:"
+
+
+class LocalAccess:
+    """Access to the store with this URL; ``writes``: evaluation may add to it, and have things made."""
+
+    def __init__(self, url: str = "", writes: bool = False) -> None:
+        self.url: Final = url or default_store()
+        self.writes: Final = writes
+        self._store: Store | None = None
+        self._checkouts: Checkouts | None = None
+        self._written: Final[dict[str, None]] = {}
+
+    @property
+    def store(self) -> Store:
+        """The store, opened now at the latest. Raises EvalError."""
+        if self._store is None:
+            from store.castore.services import StoreError
+            from store.composition.urls import open_url
+
+            try:
+                self._store = open_url(self.url)
+            except StoreError as error:
+                raise EvalError(str(error)) from None
+        return self._store
+
+    @property
+    def castore(self) -> CastoreStore:
+        """The store as one that can be written to. Raises EvalError for one that cannot."""
+        from store.composition.castore_store import CastoreStore
+
+        store = self.store
+        if not isinstance(store, CastoreStore):
+            raise EvalError(f"derivations cannot be written to '{self.url}': name a store like local:/FOLDER")
+        return store
+
+    def close(self) -> None:
+        """Lets go of the store's files."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    # --- what a session asks -------------------------------------------------------------------
+
+    def place(self, store_path: str) -> str:
+        from store.castore.services import StoreError
+        from store.composition.castore_store import CastoreStore
+
+        if self._is_empty():
+            return ""
+        try:
+            store = self.store
+            if not isinstance(store, CastoreStore) or store.query(store_path) is None:
+                return ""
+            if self._checkouts is None:
+                self._checkouts = checkouts(store)
+            return self._checkouts.path_of(store_path)
+        except (StoreError, ValueError) as error:
+            raise EvalError(str(error)) from None
+
+    def derivation(self, drv_path: str) -> Derivation | None:
+        from store.castore.services import Missing, StoreError
+        from store.composition.derivations import read_derivation
+
+        if self._is_empty():
+            return None
+        try:
+            return read_derivation(self.store, drv_path)
+        except Missing:
+            return None
+        except (StoreError, ValueError) as error:
+            raise EvalError(str(error)) from None
+
+    def references(self, store_path: str) -> list[str]:
+        info = self._query(store_path)
+        return [] if info is None else [path for path in info.references if path != store_path]
+
+    def ensure(self, store_path: str) -> None:
+        if self.writes and not os.path.lexists(store_path) and self._query(store_path) is None:
+            raise Unrealised(store_path)
+
+    def realise(self, wanted: list[str]) -> None:
+        raise Unrealised(wanted[0])
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def write(self, session: Session, drv_paths: list[str]) -> None:
+        """Writes derivations of ``session``; its answer is known to hold while they are there. Raises EvalError."""
+        from evaluator.instantiation import write_derivations
+        from store.castore.services import StoreError
+
+        try:
+            write_derivations(session, self.castore, drv_paths)
+        except (StoreError, ValueError) as error:
+            raise EvalError(str(error)) from None
+        reads = session.files.reads
+        if reads is not None and drv_paths:
+            self._written.update(dict.fromkeys(drv_paths))
+            reads.found[STORED + self.url] = "//".join(self._written)
+
+    def write_everything(self, session: Session) -> None:
+        """Writes all that ``session`` has made so far, as Nix does while it evaluates. Raises EvalError."""
+        self.write(session, [*session.files.made(), *session.recipes])
+
+    def _query(self, store_path: str) -> PathInfo | None:
+        from store.castore.services import StoreError
+
+        if self._is_empty():
+            return None
+        try:
+            return self.store.query(store_path)
+        except (StoreError, ValueError) as error:
+            raise EvalError(str(error)) from None
+
+    def _is_empty(self) -> bool:
+        """Whether there is no store yet: reading makes none."""
+        if self.writes or self._store is not None or not self.url.startswith("local:"):
+            return False
+        from store.backends.local import default_folder
+
+        folder = self.url.removeprefix("local:").partition("?")[0] or str(default_folder())
+        return not os.path.exists(os.path.join(folder, "store.db"))
+
+
+def checkouts(store: CastoreStore) -> Checkouts:
+    """Where the objects of ``store`` are laid out on disk: beside the user's own store, else inside of its folder."""
+    from builder.checkouts import Checkouts
+    from store.backends.local import LocalCastore, default_folder
+
+    castore = store.castore
+    if isinstance(castore, LocalCastore) and castore.folder != default_folder():
+        return Checkouts(store, castore.folder / "checkouts")
+    return Checkouts(store)
+
+
+def in_store(url: str, paths: list[str]) -> bool:
+    """Whether the store with this URL has all of these paths."""
+    from store.castore.services import StoreError
+
+    access = LocalAccess(url)
+    try:
+        return not access._is_empty() and all(access.store.query(path) is not None for path in paths)
+    except (StoreError, ValueError, EvalError):
+        return False
+    finally:
+        access.close()
