@@ -107,16 +107,14 @@ class PlainLambda(LambdaCode):
         inner: Env = [env, argument]
         return self.enter(inner)
 
-    def call_both(self, env: Env, first: object, second: object) -> object:
-        """The forced result of a call with two arguments if the body is ``y: …``; None, and nothing done, if it is not.
+    def curried(self) -> PlainLambda | None:
+        """The body if it is ``y: …`` and nobody observes the calls in between.
 
-        Nothing can fail in between, and the function in between need not be made.
+        Then ``below.call([env, first], second)`` is the call with two arguments: nothing can fail in between, and the
+        function in between need not be made.
         """
         below = self.body
-        if isinstance(below, PlainLambda) and self.log is None:
-            inner: Env = [env, first]
-            return below.call(inner, second)
-        return None
+        return below if isinstance(below, PlainLambda) and self.log is None else None
 
 
 @final
@@ -276,9 +274,10 @@ def call2(function: object, first: object, second: object) -> object:
     if isinstance(function, Closure):
         code = function.function
         if isinstance(code, PlainLambda):
-            result = code.call_both(function.env, first, second)
-            if result is not None:
-                return result
+            below = code.curried()
+            if below is not None:
+                inner: Env = [function.env, first]
+                return below.call(inner, second)
     return call(call(function, first), second)
 
 
@@ -418,17 +417,18 @@ class Call2(CallCode):
         if isinstance(function, Closure):
             code = function.function
             try:
-                if isinstance(code, PlainLambda) and isinstance(code.body, PlainLambda):
-                    result = code.call_both(function.env, self.first.thunk(env), self.second.thunk(env))
-                    if result is not None:
-                        return result
-                inner = code.call(function.env, self.first.thunk(env))
-                if isinstance(inner, Closure):
-                    return inner.function.call(inner.env, self.second.thunk(env))
+                if isinstance(code, PlainLambda):
+                    below = code.curried()
+                    if below is not None:
+                        inner: Env = [function.env, self.first.thunk(env)]
+                        return below.call(inner, self.second.thunk(env))
+                between = code.call(function.env, self.first.thunk(env))
+                if isinstance(between, Closure):
+                    return between.function.call(between.env, self.second.thunk(env))
             except EvalError as error:
                 called(error, self)
                 raise
-            return call(inner, self.second.thunk(env), self)
+            return call(between, self.second.thunk(env), self)
         if isinstance(function, Primop) and function.arity == 2:
             return self._run(function, env)
         return call(call(function, self.first.thunk(env), self), self.second.thunk(env), self)
@@ -474,18 +474,16 @@ class CallMany(CallCode):
         while index < count:
             if index + 1 < count and isinstance(function, Closure):
                 code = function.function
-                if isinstance(code, PlainLambda) and isinstance(code.body, PlainLambda):
+                below = code.curried() if isinstance(code, PlainLambda) else None
+                if below is not None:
+                    inner: Env = [function.env, arguments[index].thunk(env)]
                     try:
-                        result = code.call_both(
-                            function.env, arguments[index].thunk(env), arguments[index + 1].thunk(env)
-                        )
+                        function = below.call(inner, arguments[index + 1].thunk(env))
                     except EvalError as error:
                         called(error, self)
                         raise
-                    if result is not None:
-                        function = result
-                        index += 2
-                        continue
+                    index += 2
+                    continue
             function = call(function, arguments[index].thunk(env), self)
             index += 1
         return function

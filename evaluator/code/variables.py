@@ -60,6 +60,25 @@ def _known(value: object) -> object:
     return value
 
 
+def _passed_on(variable: Code, value: object, env: Env) -> object:
+    """What is handed on of a ``variable`` whose slot holds ``value``: no thunk around one, and none that is done."""
+    if value is None:  # a recursive scope that is just being filled
+        return Thunk(variable, env)
+    if isinstance(value, Thunk) and value.code is None:
+        return value.payload
+    return value
+
+
+def _out(env: Env, depth: i64) -> Env:
+    """The environment ``depth`` scopes out."""
+    while depth > 0:
+        up = env[0]
+        assert isinstance(up, list)
+        env = up
+        depth -= 1
+    return env
+
+
 @final
 class Local0(Code):
     """A variable of the innermost scope."""
@@ -71,12 +90,7 @@ class Local0(Code):
         return _read(env, self.slot)
 
     def thunk(self, env: Env) -> object:
-        value = env[self.slot]
-        if value is None:  # a recursive scope that is just being filled
-            return Thunk(self, env)
-        if isinstance(value, Thunk) and value.code is None:
-            return value.payload
-        return value
+        return _passed_on(self, env[self.slot], env)
 
     def ready(self, env: Env) -> object:
         return _known(env[self.slot])
@@ -121,12 +135,7 @@ class Local1(Code):
     def thunk(self, env: Env) -> object:
         up = env[0]
         assert isinstance(up, list)
-        value = up[self.slot]
-        if value is None:
-            return Thunk(self, env)
-        if isinstance(value, Thunk) and value.code is None:
-            return value.payload
-        return value
+        return _passed_on(self, up[self.slot], env)
 
     def ready(self, env: Env) -> object:
         up = env[0]
@@ -143,37 +152,13 @@ class Local(Code):
         self.slot: Final[i64] = slot
 
     def eval(self, env: Env) -> object:
-        depth = self.depth
-        while depth > 0:
-            up = env[0]
-            assert isinstance(up, list)
-            env = up
-            depth -= 1
-        return _read(env, self.slot)
+        return _read(_out(env, self.depth), self.slot)
 
     def thunk(self, env: Env) -> object:
-        at = env
-        depth = self.depth
-        while depth > 0:
-            up = at[0]
-            assert isinstance(up, list)
-            at = up
-            depth -= 1
-        value = at[self.slot]
-        if value is None:
-            return Thunk(self, env)
-        if isinstance(value, Thunk) and value.code is None:
-            return value.payload
-        return value
+        return _passed_on(self, _out(env, self.depth)[self.slot], env)
 
     def ready(self, env: Env) -> object:
-        depth = self.depth
-        while depth > 0:
-            up = env[0]
-            assert isinstance(up, list)
-            env = up
-            depth -= 1
-        return _known(env[self.slot])
+        return _known(_out(env, self.depth)[self.slot])
 
 
 @final

@@ -66,22 +66,18 @@ class BindingReader(PieceReader):
 
     def parse_set(self, start: int, recursive: bool) -> Expr:
         """``{ … }``; ``start`` is where it or its ``rec`` starts, the brace is at hand."""
-        brace = self.here()
-        self.depth += BRACKET
-        if self.depth > self.deepest:
-            self.deepened()
-        self.advance()
-        self.open_braces += 1
-        bindings = self.parse_bindings(RBRACE, brace)
-        end = self.close_set(brace)
-        self.open_braces -= 1
-        self.depth -= BRACKET
+        bindings, end = self.parse_braces()
         return AttrSet(start - self.base, end - self.base, bindings, recursive)
 
     def parse_legacy_let(self) -> Expr:
         """``let { … }``."""
         start = self.here()
         self.advance()
+        bindings, end = self.parse_braces()
+        return LegacyLet(start - self.base, end - self.base, bindings)
+
+    def parse_braces(self) -> tuple[list[Binding], int]:
+        """``{ … }`` whose brace is at hand: its bindings, and where it ends (absolute)."""
         brace = self.here()
         self.depth += BRACKET
         if self.depth > self.deepest:
@@ -92,7 +88,7 @@ class BindingReader(PieceReader):
         end = self.close_set(brace)
         self.open_braces -= 1
         self.depth -= BRACKET
-        return LegacyLet(start - self.base, end - self.base, bindings)
+        return bindings, end
 
     def close_set(self, brace: int) -> int:
         """The ``}`` of the set whose ``{`` stands at ``brace``; answers where it ends (absolute)."""

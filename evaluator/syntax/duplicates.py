@@ -53,26 +53,8 @@ def needs_check(source: str, bindings: list[Binding], base: int, checked: list[l
         only = bindings[0]
         if not isinstance(only, Inherit) or len(only.names) < 2:
             return False
-    seen: set[str] = set()
-    count = 0
-    for binding in bindings:
-        if isinstance(binding, AttrBinding):
-            step = binding.path.steps[0]
-            if isinstance(step, Name):
-                seen.add(step.name)
-            else:
-                name = _plain_name(source, step, base + binding.start)
-                if name is None:
-                    return True
-                seen.add(name)
-            count += 1
-        elif isinstance(binding, Inherit):
-            for node in binding.names:
-                if not isinstance(node, Name):
-                    return True
-                seen.add(node.name)
-                count += 1
-    return len(seen) != count
+    names = _first_names(source, bindings, base)
+    return names is None or len(set(names)) != len(names)
 
 
 def _newcomers(before: list[Binding], now: list[Binding]) -> list[Binding] | None:
@@ -105,45 +87,38 @@ def _is_same(one: Binding, other: Binding) -> bool:
 
 def _repeats(source: str, new: list[Binding], bindings: list[Binding], base: int) -> bool:
     """Whether a first name of ``new``, which are among ``bindings``, is there twice, or hard to tell."""
-    names: set[str] = set()
-    count = 0
-    for binding in new:
-        if isinstance(binding, AttrBinding):
-            name = _first_name(source, binding, base)
-            if name is None:
-                return True
-            names.add(name)
-            count += 1
-        elif isinstance(binding, Inherit):
-            for node in binding.names:
-                if not isinstance(node, Name):
-                    return True
-                names.add(node.name)
-                count += 1
-    if not count:
+    added = _first_names(source, new, base)
+    if added is None:
+        return True
+    if not added:
         return False
+    everything = _first_names(source, bindings, base)
+    if everything is None:
+        return True
+    names = set(added)
     found = 0
+    for name in everything:
+        if name in names:
+            found += 1
+    return len(names) != len(added) or found != len(added)
+
+
+def _first_names(source: str, bindings: list[Binding], base: int) -> list[str] | None:
+    """The first names of all paths and the inherited names; None if one of them is no plain name."""
+    names: list[str] = []
     for binding in bindings:
         if isinstance(binding, AttrBinding):
             step = binding.path.steps[0]
-            name = step.name if isinstance(step, Name) else _first_name(source, binding, base)
+            name = step.name if isinstance(step, Name) else _plain_name(source, step, base + binding.start)
             if name is None:
-                return True
-            if name in names:
-                found += 1
+                return None
+            names.append(name)
         elif isinstance(binding, Inherit):
             for node in binding.names:
                 if not isinstance(node, Name):
-                    return True
-                if node.name in names:
-                    found += 1
-    return len(names) != count or found != count
-
-
-def _first_name(source: str, binding: AttrBinding, base: int) -> str | None:
-    """The first name of a binding's path when it is a plain one."""
-    step = binding.path.steps[0]
-    return step.name if isinstance(step, Name) else _plain_name(source, step, base + binding.start)
+                    return None
+                names.append(node.name)
+    return names
 
 
 def _plain_name(source: str, step: Node, base: int) -> str | None:

@@ -239,36 +239,19 @@ class QuoteScanner(Scanner):
     def indented_token(self, start: i64) -> i64:
         """``''…''``: one token when nothing is interpolated."""
         data = self.data
-        size: i64 = self.size
         if not self.recover:
             i: i64 = start + 2
             while True:
-                while not _STOP[data[i]]:
-                    i += 1
+                i = self.text_end(i)
                 c: i64 = data[i]
                 if c == 39:
-                    if data[i + 1] != 39:
-                        i += 1
-                        continue
-                    n: i64 = data[i + 2]
-                    if n == 36 or n == 39:
-                        i += 3
-                    elif n == 92 and i + 3 < size:
-                        i += 4
-                    else:
-                        self.add(INDENTED, start, i + 2)
-                        return i + 2
-                elif c == 36:
-                    n = data[i + 1]
-                    if n == 123:
-                        break
-                    i += 1 if n == 39 else 2
-                elif c == 10:
-                    if self.swallowed != start:
-                        self.check_line(i + 1, start)
-                    i += 1
-                else:
+                    self.add(INDENTED, start, i + 2)
+                    return i + 2
+                if c != 10:
                     break
+                if self.swallowed != start:
+                    self.check_line(i + 1, start)
+                i += 1
         self.add(IND_OPEN, start, start + 2)
         return self.indented(start + 2, start)
 
@@ -278,39 +261,26 @@ class QuoteScanner(Scanner):
         size: i64 = self.size
         i: i64 = start
         while True:
-            while not _STOP[data[i]]:
-                i += 1
+            i = self.text_end(i)
             c: i64 = data[i]
             if c == 39:
-                if data[i + 1] != 39:
-                    i += 1
-                    continue
-                n: i64 = data[i + 2]
-                if n == 36 or n == 39:
-                    i += 3
-                elif n == 92 and i + 3 < size:
-                    i += 4
-                else:
-                    if i > start:
-                        self.add(TEXT, start, i)
-                    self.add(IND_CLOSE, i, i + 2)
-                    return i + 2
-            elif c == 36:
-                n = data[i + 1]
-                if n == 123:
-                    if i > start:
-                        self.add(TEXT, start, i)
-                    if self.recover:
-                        start = self.begun(i, IN_INDENTED)
-                        if start:
-                            i = start
-                            continue
-                    self.add(DOLLAR, i, i + 2)
-                    self.modes.append(IN_INDENTED)
-                    self.openers.append(opener)
-                    return i + 2
-                i += 1 if n == 39 else 2
-            elif c == 10:
+                if i > start:
+                    self.add(TEXT, start, i)
+                self.add(IND_CLOSE, i, i + 2)
+                return i + 2
+            if c == 36:
+                if i > start:
+                    self.add(TEXT, start, i)
+                if self.recover:
+                    start = self.begun(i, IN_INDENTED)
+                    if start:
+                        i = start
+                        continue
+                self.add(DOLLAR, i, i + 2)
+                self.modes.append(IN_INDENTED)
+                self.openers.append(opener)
+                return i + 2
+            if c == 10:
                 if not self.recover:
                     if self.swallowed != opener:
                         self.check_line(i + 1, opener)
@@ -322,6 +292,36 @@ class QuoteScanner(Scanner):
             else:
                 self.null_in_string(i)
                 i += 1
+
+    def text_end(self, i: i64) -> i64:
+        """Where the text of a ``''`` string that goes on at ``i`` is interrupted next.
+
+        That is by the closing quotes, an interpolation, the end of a line, or a null character (also that behind the
+        text). What is escaped is text.
+        """
+        data = self.data
+        while True:
+            while not _STOP[data[i]]:
+                i += 1
+            c: i64 = data[i]
+            if c == 39:
+                if data[i + 1] != 39:
+                    i += 1
+                    continue
+                n: i64 = data[i + 2]
+                if n == 36 or n == 39:
+                    i += 3
+                elif n == 92 and i + 3 < self.size:
+                    i += 4
+                else:
+                    return i
+            elif c == 36:
+                n = data[i + 1]
+                if n == 123:
+                    return i
+                i += 1 if n == 39 else 2
+            else:
+                return i
 
     def check_line(self, line: i64, opener: i64) -> None:
         """Note a doubt when the line inside a ``''`` string looks like a binding beside the one with the string."""
