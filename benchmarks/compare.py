@@ -26,8 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.batch import QUESTIONS
+from benchmarks.contenders import find_nixpkgs
 from benchmarks.derivation_difference import first_difference
-from benchmarks.hello import find_nixpkgs
 from store import compiled, drv_file
 from store.derivation import Derivation
 from store.store_path import name_of

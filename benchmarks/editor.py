@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.client import Client
-from benchmarks.hello import find_nixpkgs, tvix_command
+from benchmarks.contenders import find_nixpkgs, tvix_command
 from benchmarks.numbers import median, percentile, table
 
 GIVE_UP = 120.0  # seconds until a first answer

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.hello import Contender, find_nixpkgs, tvix_command
+from benchmarks.contenders import Contender, find_nixpkgs, tvix_command
 from benchmarks.numbers import median, table
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"

@@ -15,49 +15,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.contenders import Contender, find_nixpkgs, tvix_command
 from benchmarks.numbers import median, table
-
-
-@dataclass
-class Contender:
-    """A command that is measured."""
-
-    name: str
-    command: list[str]
-    environment: Mapping[str, str]
-    seconds: list[float] = field(default_factory=list)
-    processor: list[float] = field(default_factory=list)
-    megabytes: list[float] = field(default_factory=list)
-
-    def forget(self) -> None:
-        """Drop what was measured so far."""
-        self.seconds.clear()
-        self.processor.clear()
-        self.megabytes.clear()
-
-    def run(self) -> str:
-        """Run it once, remember time and peak memory; what it printed. RuntimeError if it fails."""
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            start = time.perf_counter()
-            process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, cwd="/", env=self.environment
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            self.seconds.append(time.perf_counter() - start)
-            self.processor.append(usage.ru_utime + usage.ru_stime)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            self.megabytes.append(usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10))
-            output.seek(0)
-            errors.seek(0)
-            if process.returncode != 0:
-                raise RuntimeError(f"{self.name} failed:\n{errors.read().decode(errors='replace')[-2000:]}")
-            return output.read().decode().strip()
 
 
 def contenders(nixpkgs: Path, attribute: str) -> list[Contender]:
@@ -76,22 +38,6 @@ def contenders(nixpkgs: Path, attribute: str) -> list[Contender]:
         print(f"this installation is not compiled: {version.strip()}", file=sys.stderr)
     found.append(Contender("tvix-eval, plain Python", [*tvix, *arguments], {**environment, "TVIX_PURE": "1"}))
     return found
-
-
-def tvix_command(name: str) -> list[str]:
-    """The command as it is installed beside this interpreter."""
-    script = Path(sys.executable).parent / name
-    if not script.exists():
-        sys.exit(f"{script} is not there: run this with the Python of an environment that tvix-lsp is installed in")
-    return [str(script)]
-
-
-def find_nixpkgs(given: str) -> Path:
-    """The nixpkgs named on the command line or in $NIXPKGS; ends the program where there is none."""
-    path = Path(given or os.environ.get("NIXPKGS", ""))
-    if not (path / "pkgs" / "top-level" / "all-packages.nix").is_file():
-        sys.exit("no nixpkgs: give --nixpkgs PATH or set NIXPKGS")
-    return path.resolve()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.hello import find_nixpkgs
+from benchmarks.contenders import find_nixpkgs
 from benchmarks.lateness import MANY, SYSTEM
 from benchmarks.numbers import percentile, table
 

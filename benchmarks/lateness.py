@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.hello import find_nixpkgs
+from benchmarks.contenders import find_nixpkgs
 from benchmarks.numbers import percentile, table
 
 TICK: Final = 0.005

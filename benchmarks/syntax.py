@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hello import find_nixpkgs
+from benchmarks.contenders import find_nixpkgs, run
 from benchmarks.numbers import median, percentile, table
 
 PARTS = ("large", "keys", "all", "memory")
@@ -156,13 +156,7 @@ def measured(what: str, pure: bool, *arguments: object) -> dict[str, Any]:
 
 def nix_seconds(nix: str, path: Path) -> float:
     """CPU seconds of ``nix-instantiate --parse``."""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen([nix, "--parse", str(path)], stdout=output, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"nix-instantiate --parse {path} failed")
-    return usage.ru_utime + usage.ru_stime
+    return run([nix, "--parse", str(path)], os.environ).processor
 
 
 # What is reported.

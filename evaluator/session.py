@@ -17,7 +17,7 @@ from evaluator.realisation import Recipes, StoreAccess
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.source import SourceFile
-from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Code, Env, Primop, Thunk
+from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Code, Env, Thunk
 from evaluator.undefined import undefined_name
 from store.derivation import Derivation, DerivationHashes
 from store.store_path import DRV_EXTENSION, STORE_DIR, source_path
@@ -334,8 +334,3 @@ def search_path_entries(entries: list[str]) -> list[tuple[str, str]]:
 def is_store_path(path: str) -> bool:
     """Whether a path lies in the Nix store."""
     return path.startswith(STORE_DIR + "/")
-
-
-def builtin_documentation(value: object) -> str:
-    """The Markdown that belongs to a built-in function, empty for everything else."""
-    return value.doc if isinstance(value, Primop) else ""

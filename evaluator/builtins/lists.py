@@ -20,7 +20,7 @@ from evaluator.runtime.bulk import (
 )
 from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context, attribute_of
 from evaluator.runtime.compare import less, same_or_equal
-from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.errors import EvalError
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, Code, ContextString, force, spend
 from evaluator.session import Session
@@ -394,17 +394,6 @@ def generic_closure(session: Session, value: object) -> object:
 
 def is_list(session: Session, value: object) -> object:
     return isinstance(force(value), list)
-
-
-def list_to_text(session: Session, value: object) -> list[str]:
-    """The texts of a list of strings without context."""
-    texts: list[str] = []
-    for item in as_list(value):
-        text = force(item)
-        if not isinstance(text, str):
-            raise TypeFault("a list of strings without context was expected")
-        texts.append(text)
-    return texts
 
 
 TABLE: Final[list[Builtin]] = [

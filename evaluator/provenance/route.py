@@ -17,7 +17,7 @@ from evaluator.io.files import Files, ParsedFile
 from evaluator.provenance.context import FileContext, unknown, unwrapped
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
-from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Closure, Env, force
+from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Closure, Env
 from evaluator.session import Session
 from evaluator.syntax import tree
 from evaluator.syntax.cursor import Place as TreePlace
@@ -184,12 +184,3 @@ def automatic(session: Session, context: FileContext) -> object:
     if isinstance(value, Closure) and isinstance(value.function, FormalsLambda):
         return call(value, EMPTY_ATTRS)
     return value
-
-
-def forced_attrs(value: object) -> Attrs | None:
-    """The set that a value is, None for anything else or a failure."""
-    try:
-        value = force(value)
-    except EvalError:
-        return None
-    return value if isinstance(value, Attrs) else None

@@ -24,7 +24,6 @@ from evaluator.syntax.tokens import (
     IND_OPEN,
     INDENTED,
     INT,
-    KEYWORDS,
     PATH,
     PATH_CLOSE,
     PATH_OPEN,
@@ -92,11 +91,6 @@ def expected_at(source: Source, offset: int) -> list[str]:
     word = _WORD.search(source.text, max(0, offset - _LONGEST_WORD), offset)
     may_follow = follow(source, offset if word is None else word.start())
     return [] if may_follow is None else spelled(may_follow)
-
-
-def keywords_at(source: Source, offset: int) -> list[str]:
-    """The keywords among :func:`expected_at`."""
-    return [name for name in expected_at(source, offset) if name in KEYWORDS]
 
 
 def spelled(terminals: frozenset[str], quoted: bool = False) -> list[str]:

@@ -163,9 +163,3 @@ def _table() -> dict[str, Code]:
 
 #: All syntax diagnostics by code.
 TABLE: Final[dict[str, Code]] = _table()
-
-
-def severity_of(code: str) -> str:
-    """The severity of a code; unknown codes are errors."""
-    row = TABLE.get(code)
-    return ERROR if row is None else row.severity
