@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from blake3 import blake3
@@ -10,7 +10,7 @@ from blake3 import blake3
 from store.castore import nodes
 from store.castore.nodes import Directory, DirectoryNode
 from store.castore.path_info import PathInfo
-from store.castore.services import Missing
+from store.castore.services import Missing, each
 from store.chunking import WHOLE, chunks
 from store.store_path import digest_of
 
@@ -43,6 +43,9 @@ class MemoryBlobs:
     def read_whole(self, digest: bytes) -> bytes:
         return b"".join(self.read(digest))
 
+    def read_many(self, digests: Sequence[bytes]) -> list[bytes]:
+        return [self.read_whole(digest) for digest in digests]
+
     def put(self, pieces: Iterable[bytes]) -> tuple[bytes, int]:
         whole = blake3()
         found = []
@@ -72,6 +75,9 @@ class MemoryDirectories:
     def get(self, digest: bytes) -> Directory | None:
         data = self.encoded.get(digest)
         return None if data is None else nodes.decode_directory(data)
+
+    def get_many(self, digests: Sequence[bytes]) -> list[Directory]:
+        return each(self, digests)
 
     def put(self, directory: Directory) -> DirectoryNode:
         data = directory.encode()

@@ -7,7 +7,7 @@ has to be (blobs and directories that no path info reaches may stay until garbag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -61,6 +61,9 @@ class Blobs(Protocol):
     def read_whole(self, digest: bytes) -> bytes:
         """:meth:`read` in one piece, for blobs that are known to be small."""
 
+    def read_many(self, digests: Sequence[bytes]) -> list[bytes]:
+        """:meth:`read_whole` of some hundred small blobs, in their order: cheaper than one by one."""
+
     def put(self, pieces: Iterable[bytes]) -> tuple[bytes, int]:
         """Keep what comes in pieces of any size; answer its digest and size."""
 
@@ -73,6 +76,9 @@ class Directories(Protocol):
 
     def get(self, digest: bytes) -> Directory | None:
         """One directory; None when it is not there. :class:`Corrupt`."""
+
+    def get_many(self, digests: Sequence[bytes]) -> list[Directory]:
+        """:meth:`get` of some hundred, in their order. :class:`Missing` when one is not there."""
 
     def put(self, directory: Directory) -> DirectoryNode:
         """Keep one whose own directories are there already."""
@@ -92,6 +98,17 @@ class PathInfos(Protocol):
 
     def list(self) -> Iterator[PathInfo]:
         """About every path."""
+
+
+def each(directories: Directories, digests: Iterable[bytes]) -> list[Directory]:
+    """:meth:`Directories.get_many` one by one, for backends where that is cheap."""
+    found = []
+    for digest in digests:
+        directory = directories.get(digest)
+        if directory is None:
+            raise Missing(f"directory {digest.hex()} is missing")
+        found.append(directory)
+    return found
 
 
 class Castore(Protocol):

@@ -20,6 +20,9 @@ from store.nar_reader import END, ENTER, FILE, LEAVE, NarReader
 from store.store_path import to_bytes, to_text
 
 _PIECE: Final = 1 << 18
+# How far `nar_of` walks ahead: small files, nodes.
+_FILES: Final = 256
+_STEPS: Final = 2048
 
 
 class Ingested:
@@ -132,50 +135,127 @@ def ingest_nar(reader: NarReader, castore: Castore) -> Node:
 
 
 def nar_of(node: Node, castore: Castore) -> Iterator[bytes]:
-    """The archive of ``node`` in pieces. Raises :class:`Missing` and :class:`Corrupt`, maybe after some of them."""
+    """The archive of ``node`` in pieces. Raises :class:`Missing` and :class:`Corrupt`, maybe after some of them.
+
+    It walks ahead of what it writes, so that small files can be asked for by the hundred.
+    """
     ready: list[bytes] = []
     writer = NarWriter(ready.append)
-    blobs = castore.blobs
-    stack: list[Iterator[tuple[bytes, Node]]] = []
-    while True:
-        if isinstance(node, FileNode):
-            size = node.size
-            if size <= WHOLE:
-                data = blobs.read_whole(node.digest)
-                if len(data) != size:
-                    raise Corrupt(f"blob {node.digest.hex()} has {len(data)} bytes, its directory says {size}")
-                writer.regular(data, node.executable)
+    walk = _Ahead(node, castore)
+    depth = 0
+    while walk.gather():
+        contents = iter(castore.blobs.read_many(walk.digests))
+        for name, here in walk.steps:
+            if here is None:
+                depth -= 1
+                writer.end_directory()
+                continue
+            if depth:
+                writer.entry(name)
+            if isinstance(here, DirectoryNode):
+                depth += 1
+                writer.directory()
+            elif isinstance(here, SymlinkNode):
+                writer.symlink(here.target)
+            elif here.size <= WHOLE:
+                data = next(contents)
+                if len(data) != here.size:
+                    raise _other_size(here, len(data))
+                writer.regular(data, here.executable)
             else:
-                writer.begin_regular(size, node.executable)
-                left = size
-                for piece in blobs.read(node.digest):
+                writer.begin_regular(here.size, here.executable)
+                left = here.size
+                for piece in castore.blobs.read(here.digest):
                     left -= len(piece)
                     writer.contents(piece)
                     yield from ready
                     ready.clear()
                 if left:
-                    raise Corrupt(f"blob {node.digest.hex()} has {size - left} bytes, its directory says {size}")
-                writer.end_regular(size)
-        elif isinstance(node, SymlinkNode):
-            writer.symlink(node.target)
-        else:
-            writer.directory()
-            stack.append(iter(directory_of(node, castore).entries.items()))
-        while stack:
-            entry = next(stack[-1], None)
-            if entry is not None:
-                writer.entry(entry[0])
-                node = entry[1]
-                break
-            writer.end_directory()
-            stack.pop()
-        else:
-            writer.finish()
-            yield from ready
-            return
-        if ready:
-            yield from ready
-            ready.clear()
+                    raise _other_size(here, here.size - left)
+                writer.end_regular(here.size)
+            if ready:
+                yield from ready
+                ready.clear()
+    writer.finish()
+    yield from ready
+
+
+class _Ahead:
+    """A tree in a castore in the archive's order, some hundred nodes at a time.
+
+    ``steps`` are names with their nodes, or None for the end of a directory; ``digests`` those of the small files.
+    """
+
+    def __init__(self, node: Node, castore: Castore) -> None:
+        self._castore: Final = castore
+        self._first: Node | None = node
+        self._open: list[_Entries] = []
+        self.steps: list[tuple[bytes, Node | None]] = []
+        self.digests: list[bytes] = []
+
+    def gather(self) -> bool:
+        """Have the next steps; whether there are any."""
+        self.steps = []
+        self.digests = []
+        first = self._first
+        if first is not None:
+            self._first = None
+            self._add(b"", first)
+            if isinstance(first, DirectoryNode):
+                self._open.append(_Entries(directory_of(first, self._castore), self._castore))
+        size = 0
+        while self._open and size < WHOLE and len(self.digests) < _FILES and len(self.steps) < _STEPS:
+            entries = self._open[-1]
+            name = entries.next_name()
+            if name is None:
+                self._open.pop()
+                self.steps.append((b"", None))
+                continue
+            node = entries.directory.entries[name]
+            self._add(name, node)
+            if isinstance(node, DirectoryNode):
+                self._open.append(_Entries(entries.child(node), self._castore))
+            elif isinstance(node, FileNode):
+                size += node.size
+        return len(self.steps) > 0
+
+    def _add(self, name: bytes, node: Node) -> None:
+        self.steps.append((name, node))
+        if isinstance(node, FileNode) and node.size <= WHOLE:
+            self.digests.append(node.digest)
+
+
+class _Entries:
+    """A directory that is being walked. Its own directories are asked for together."""
+
+    def __init__(self, directory: Directory, castore: Castore) -> None:
+        self.directory: Final = directory
+        self._names: Final = list(directory.entries)
+        self._next = 0
+        self._castore: Final = castore
+        self._coming: list[DirectoryNode] = [
+            node for node in directory.entries.values() if isinstance(node, DirectoryNode)
+        ]
+        self._found: list[Directory] = []
+        self._at = 0
+
+    def next_name(self) -> bytes | None:
+        if self._next >= len(self._names):
+            return None
+        self._next += 1
+        return self._names[self._next - 1]
+
+    def child(self, node: DirectoryNode) -> Directory:
+        """The directory of ``node``, which must be asked for in the order of the entries."""
+        if self._at % _FILES == 0:
+            some = self._coming[self._at : self._at + _FILES]
+            self._found = self._castore.directories.get_many([each.digest for each in some])
+        self._at += 1
+        return self._found[(self._at - 1) % _FILES]
+
+
+def _other_size(node: FileNode, size: int) -> Corrupt:
+    return Corrupt(f"blob {node.digest.hex()} has {size} bytes, its directory says {node.size}")
 
 
 def directory_of(node: DirectoryNode, castore: Castore) -> Directory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from blake3 import blake3
 from store.castore import nodes, path_info
 from store.castore.nodes import Directory, DirectoryError, DirectoryNode
 from store.castore.path_info import PathInfo, PathInfoError
-from store.castore.services import Corrupt, Full, Missing, ReadOnly, Refused, StoreError, Unreachable
+from store.castore.services import Corrupt, Full, Missing, ReadOnly, Refused, StoreError, Unreachable, each
 from store.castore.wire import WireError
 from store.chunking import MAXIMUM
 from store.remote import messages
@@ -145,6 +145,9 @@ class RemoteBlobs:
     def read_whole(self, digest: bytes) -> bytes:
         return b"".join(self.read(digest))
 
+    def read_many(self, digests: Sequence[bytes]) -> list[bytes]:
+        return [self.read_whole(digest) for digest in digests]
+
     def put(self, pieces: Iterable[bytes]) -> tuple[bytes, int]:
         hasher = blake3()
         size = 0
@@ -201,6 +204,9 @@ class RemoteDirectories:
             return None
         with self._lock:
             return self._known.get(digest)
+
+    def get_many(self, digests: Sequence[bytes]) -> list[Directory]:
+        return each(self, digests)
 
     def put(self, directory: Directory) -> DirectoryNode:
         node = directory.node()
