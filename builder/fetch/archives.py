@@ -19,13 +19,14 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from builder.fetch.failure import FetchError
 from builder.fetch.limits import Limits
-from store.castore.nodes import Directory, DirectoryNode, FileNode, Node, SymlinkNode
+from builder.fetch.tree import Folder, keep_folder
+from store.castore.nodes import FileNode, Node, SymlinkNode
 from store.castore.services import Castore
 from store.chunking import WHOLE
 from store.store_path import to_bytes, to_text
@@ -43,14 +44,6 @@ class Unpacked:
 
     node: Node
     last_modified: int
-
-
-@dataclass
-class _Folder:
-    """A directory that entries are still put into; ``modified``: as the archive says, None where it says nothing."""
-
-    entries: dict[bytes, _Folder | Node] = field(default_factory=dict)
-    modified: int | None = None
 
 
 class _Broken(Exception):
@@ -124,7 +117,7 @@ class _Building:
         self._left = limits.max_unpacked
         self._entries = 0
         self._newest = 0
-        self._root = _Folder()
+        self._root = Folder()
 
     # --- formats -------------------------------------------------------------------------------
 
@@ -199,14 +192,14 @@ class _Building:
             raise _Broken(f"'{name[:300]}…' lies more than {_DEEPEST} folders deep")
         return parts
 
-    def _folder(self, parts: list[bytes], name: str) -> _Folder:
+    def _folder(self, parts: list[bytes], name: str) -> Folder:
         here = self._root
         for part in parts:
             found = here.entries.get(part)
             if found is None:
-                found = _Folder()
+                found = Folder()
                 here.entries[part] = found
-            elif not isinstance(found, _Folder):
+            elif not isinstance(found, Folder):
                 kind = "a symbolic link" if isinstance(found, SymlinkNode) else "a file"
                 raise _Broken(f"'{name}' goes through '{to_text(part)}', which is {kind} in the archive")
             here = found
@@ -216,7 +209,7 @@ class _Building:
         if not parts:
             raise _Broken(f"'{name}' has no name")
         folder = self._folder(parts[:-1], name)
-        if isinstance(folder.entries.get(parts[-1]), _Folder):
+        if isinstance(folder.entries.get(parts[-1]), Folder):
             raise _Broken(f"'{name}' stands where there is a folder already")
         folder.entries[parts[-1]] = node
 
@@ -228,12 +221,12 @@ class _Building:
 
     def _linked(self, entry: tarfile.TarInfo) -> Node:
         """What a hard link is another name of."""
-        found: _Folder | Node | None = self._root
+        found: Folder | Node | None = self._root
         for part in entry.linkname.split("/"):
             if part in ("", "."):
                 continue
-            found = found.entries.get(to_bytes(part)) if isinstance(found, _Folder) and part != ".." else None
-        if found is None or isinstance(found, _Folder) or entry.linkname.startswith("/"):
+            found = found.entries.get(to_bytes(part)) if isinstance(found, Folder) and part != ".." else None
+        if found is None or isinstance(found, Folder) or entry.linkname.startswith("/"):
             raise _Broken(f"the hard link '{entry.name}' leads to '{entry.linkname}', no file before it in the archive")
         return found
 
@@ -258,29 +251,9 @@ class _Building:
         if not top:
             raise FetchError(f"cannot unpack '{url}': there is nothing in it")
         # As in Nix: GitHub and most others put everything into one folder.
-        root = top[0] if len(top) == 1 and isinstance(top[0], _Folder) else self._root
+        root = top[0] if len(top) == 1 and isinstance(top[0], Folder) else self._root
         modified = root.modified if root.modified is not None else self._newest
-        return Unpacked(self._kept(root), modified)
-
-    def _kept(self, root: _Folder) -> DirectoryNode:
-        """Puts a folder into the castore, what is in it first."""
-        stack: list[tuple[_Folder, Iterator[tuple[bytes, _Folder | Node]], dict[bytes, Node]]] = []
-        stack.append((root, iter(root.entries.items()), {}))
-        names: list[bytes] = []
-        while True:
-            _, pending, done = stack[-1]
-            for name, found in pending:
-                if isinstance(found, _Folder):
-                    names.append(name)
-                    stack.append((found, iter(found.entries.items()), {}))
-                    break
-                done[name] = found
-            else:
-                node = self._castore.directories.put(Directory(done))
-                stack.pop()
-                if not stack:
-                    return node
-                stack[-1][2][names.pop()] = node
+        return Unpacked(keep_folder(root, self._castore), modified)
 
 
 def _pieces(contents: IO[bytes], size: int, limits: Limits) -> Iterator[bytes]:
