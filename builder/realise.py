@@ -75,7 +75,7 @@ class Realiser:
         after ``cancel`` was set, and ``StoreError`` for what the store complains of. No garbage is collected meanwhile.
         """
         wanted = list(wishes)
-        with self._kept():
+        with keeping(self.store):
             planner = self._planner()
             if not self.check and (found := self._already(planner, wanted)) is not None:
                 return found
@@ -97,6 +97,12 @@ class Realiser:
     def plan(self, wishes: Iterable[Wish]) -> Plan:
         """What :meth:`realise` would do, as far as that can be known without doing it."""
         return self._planner().plan(list(wishes))
+
+    def service(self) -> BuildService:
+        """What builds: the service that was given, else containers in this process."""
+        if self._service is None:
+            raise NotImplementedError
+        return self._service
 
     def close(self) -> None:
         """Let go of the substituters that were opened here."""
@@ -153,7 +159,7 @@ class Realiser:
                 kept = settings.keep_build_log
                 self._making = Making(
                     self.store,
-                    self._service or self._containers(),
+                    self.service(),
                     Logs(os.path.join(state_folder(self.store), "logs")) if kept else None,
                     Limits(
                         seconds=settings.timeout,
@@ -165,16 +171,14 @@ class Realiser:
                 )
             return self._making
 
-    def _containers(self) -> BuildService:
-        raise NotImplementedError
-
     def _emit(self, event: Event) -> None:
         if self._on_event is not None:
             with self._hearing:
                 self._on_event(event)
 
-    def _kept(self) -> AbstractContextManager[None]:
-        from store.backends.local import LocalCastore
 
-        castore = self.store.castore
-        return castore.lock(exclusive=False) if isinstance(castore, LocalCastore) else nullcontext()
+def keeping(store: CastoreStore) -> AbstractContextManager[None]:
+    """While this is entered no garbage is collected: what was made but is not registered yet stays."""
+    from store.backends.local import LocalCastore
+
+    return store.castore.lock(exclusive=False) if isinstance(store.castore, LocalCastore) else nullcontext()

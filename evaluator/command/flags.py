@@ -7,7 +7,7 @@ flags and files come in any order, and ``-vE`` is ``-v -E``. One table serves th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 
 class UsageError(Exception):
@@ -49,6 +49,8 @@ LIMITING: Final = [
     Flag("--max-seconds", "N", "give up after so long"),
     Flag("--max-memory", "MB", "give up when the process takes more memory"),
     Flag("--option", "NAME VALUE", "change a setting of Nix; --NAME, --no-NAME or --NAME VALUE do so, too"),
+    Flag("--no-ifd", "", "refuse to build what evaluation itself needs (allow-import-from-derivation false)"),
+    Flag("-j --max-jobs", "N", "so many builds at once, where evaluation needs some"),
     Flag("--no-eval-cache", "", "evaluate, even if the answer is known and nothing has changed since"),
     Flag("--store", "URL", "the store to read and write: local:/FOLDER, … (default: $TVIX_STORE, else local:)"),
     Flag("--read-write-mode", "", "write to the store what evaluation makes; without --instantiate it does not"),
@@ -61,16 +63,20 @@ LIMITING: Final = [
 ELSEWHERE: Final = [
     Flag("-v --verbose --debug --quiet -Q --no-build-output --repair --indirect --impure", "", ""),
     Flag("-k --keep-going -K --keep-failed --fallback", "", ""),
-    Flag("-j --max-jobs --log-format --eval-store --add-root", "VALUE", ""),
+    Flag("--log-format --eval-store --add-root", "VALUE", ""),
 ]
 
-_ARITY: Final = {
-    spelling: len(flag.values) for flag in (*ASKING, *PRINTING, *LIMITING, *ELSEWHERE) for spelling in flag.spellings
-}
+
+def arities(*tables: Sequence[Flag]) -> dict[str, int]:
+    """How many values follow each spelling of the flags in ``tables``."""
+    return {spelling: len(flag.values) for table in tables for flag in table for spelling in flag.spellings}
 
 
 class Options:
     """A command line, understood. ``operands`` are files or, with ``expressions``, expressions."""
+
+    #: The flags that there are, and how many values follow each.
+    arity: ClassVar[dict[str, int]] = arities(ASKING, PRINTING, LIMITING, ELSEWHERE)
 
     def __init__(self) -> None:
         self.operands: list[str] = []
@@ -133,6 +139,10 @@ class Options:
                 self.max_seconds = _positive(flag, values[0])
             case "--max-memory":
                 self.max_memory = int(_positive(flag, values[0]))
+            case "--no-ifd":
+                self.settings["allow-import-from-derivation"] = "false"
+            case "-j" | "--max-jobs":
+                self.settings["max-jobs"] = values[0]
             case "--option":
                 self.settings[values[0]] = values[1]
 
@@ -150,6 +160,12 @@ def _positive(flag: str, text: str) -> float:
 def read(words: Sequence[str]) -> Options:
     """The command line as :class:`Options`. Raises UsageError, worded as Nix does."""
     options = Options()
+    take_all(options, words)
+    return options
+
+
+def take_all(options: Options, words: Sequence[str]) -> None:
+    """Notes a command line in ``options``. Raises UsageError."""
     pending = list(reversed(words))
 
     def values(flag: str, count: int) -> list[str]:
@@ -163,14 +179,13 @@ def read(words: Sequence[str]) -> Options:
             options.stdin = True
         elif not word.startswith("-"):
             options.operands.append(word)
-        elif word in _ARITY:
-            options.take(word, values(word, _ARITY[word]))
+        elif word in options.arity:
+            options.take(word, values(word, options.arity[word]))
         elif len(word) > 2 and word[1].isascii() and word[1].isalpha():
             pending.extend(reversed(_taken_apart(word)))
         else:
             name, value = _setting(word)
             options.settings[name] = values(word, 1)[0] if value is None else value
-    return options
 
 
 def _taken_apart(word: str) -> list[str]:

@@ -1,0 +1,87 @@
+"""Building for others, over gRPC, beside the castore that requests and outputs refer to.
+
+So many builds run at once; the next ones wait (their first event is ``Queued``), and when too many wait the call is
+refused with RESOURCE_EXHAUSTED. A call that is cancelled, whose deadline has passed or whose client is gone ends its
+build.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from builder.events import Failed, Queued, Why
+from builder.realise import keeping
+from builder.remote import messages
+from builder.request import RequestError, decode
+from builder.service import BuildService
+from store.castore.services import Missing, StoreError
+from store.composition.castore_store import CastoreStore
+from store.remote.server import server as castore_server
+
+_WAITING = 8  # more are refused: each takes a thread of the server
+_LOOK = 0.1  # seconds
+
+
+class BuildServicer:
+    """``service`` for others; ``jobs`` builds at once."""
+
+    def __init__(self, service: BuildService, store: CastoreStore, jobs: int) -> None:
+        self._service = service
+        self._store = store
+        self._slots = threading.Semaphore(jobs)
+        self._waiting = threading.Semaphore(_WAITING)
+
+    def build(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """BuildService.Build."""
+        try:
+            wanted = decode(request)
+        except RequestError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        cancel = threading.Event()
+        if not context.add_callback(cancel.set):
+            return  # it is over already
+        if not self._slots.acquire(blocking=False):
+            if not self._waiting.acquire(blocking=False):
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many builds wait already; try again later")
+            try:
+                yield messages.encode_event(Queued())
+                while not self._slots.acquire(timeout=_LOOK):
+                    if cancel.is_set():
+                        return
+            finally:
+                self._waiting.release()
+        try:
+            with keeping(self._store):
+                for event in self._service.build(wanted, cancel):
+                    yield messages.encode_event(event)
+        except Missing as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{error}; inputs are sent before the request")
+        except StoreError as error:
+            yield messages.encode_event(Failed(Why.SANDBOX, str(error)))
+        finally:
+            cancel.set()
+            self._slots.release()
+
+    def systems(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        """BuildService.Systems."""
+        return messages.systems(self._service.systems())
+
+
+def server(service: BuildService, store: CastoreStore, address: str, *, jobs: int) -> tuple[Any, int]:
+    """A server that is not started yet, and its port (0 for a socket, ``unix:PATH``).
+
+    Whoever can reach it may write to ``store`` and have programs run in the sandbox. Raises ``StoreError`` when it
+    cannot listen.
+    """
+    made, port = castore_server(store.castore, address, writable=True, store_dir=store.store_dir)
+    servicer = BuildServicer(service, store, jobs)
+    handlers: dict[str, Any] = {
+        "Build": grpc.unary_stream_rpc_method_handler(servicer.build),
+        "Systems": grpc.unary_unary_rpc_method_handler(servicer.systems),
+    }
+    made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(messages.SERVICE, handlers),))
+    return made, port

@@ -1,0 +1,129 @@
+"""``tvix-build log``, ``gc-roots``, ``doctor`` and ``serve``: what the command does besides building."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from builder.logs import Logs
+from builder.places import state_folder
+from builder.settings import SettingsError, load
+from evaluator.building.flags import COMMANDS
+from evaluator.building.links import forget_gone, link_roots
+from evaluator.runtime.errors import EvalError
+from evaluator.store_access import LocalAccess
+from store.castore.services import Missing, StoreError
+from store.composition.castore_store import CastoreStore
+from store.store_path import BadStorePath, check_base_name, is_derivation
+
+_FAILED = 1
+
+
+def command(words: Sequence[str]) -> int:
+    """Run ``words``, the first being one of :data:`evaluator.building.flags.COMMANDS`; the exit code."""
+    options = _parser().parse_args(words)
+    access = LocalAccess(options.store, writes=True)
+    try:
+        return _ACTIONS[options.command](options, access.castore)
+    except (StoreError, EvalError, SettingsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return _FAILED
+    finally:
+        access.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    whole = argparse.ArgumentParser(prog="tvix-build")
+    commands = whole.add_subparsers(dest="command", required=True)
+    made = {}
+    for name, text in COMMANDS.items():
+        made[name] = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        made[name].add_argument(
+            "--store", metavar="URL", default="", help="which store (default: $TVIX_STORE, else local:)"
+        )
+    made["log"].add_argument("path", metavar="PATH", help="a derivation, an output of one, or a result link")
+    made["gc-roots"].add_argument("--json", action="store_true", help="print JSON")
+    made["doctor"].add_argument("--json", action="store_true", help="print JSON")
+    made["serve"].add_argument(
+        "--listen", metavar="ADDRESS", default="localhost:8090", help="HOST:PORT or unix:PATH (default: localhost:8090)"
+    )
+    made["serve"].add_argument("-j", "--max-jobs", metavar="N", help="so many builds at once (default: Nix's max-jobs)")
+    return whole
+
+
+def _log(options: argparse.Namespace, store: CastoreStore) -> int:
+    path = _meant(options.path, store)
+    drv_path: str | None = path
+    if not is_derivation(path):
+        info = store.query(path)
+        if info is None:
+            raise Missing(f"path '{path}' is not in {store.uri}")
+        drv_path = info.deriver
+        if drv_path is None:
+            raise Missing(f"'{path}' was not built: it is a source, or its derivation is not known")
+    for piece in Logs(os.path.join(state_folder(store), "logs")).read(drv_path or path):
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _meant(path: str, store: CastoreStore) -> str:
+    """The store path that is meant by one, by a path below one, or by a link to where one is laid out."""
+    inside = path if path.startswith(store.store_dir + "/") else os.path.realpath(path)
+    if inside.startswith(store.store_dir + "/"):
+        return store.store_dir + "/" + inside.removeprefix(store.store_dir + "/").partition("/")[0]
+    for part in reversed(inside.split("/")):
+        try:
+            check_base_name(part)
+        except BadStorePath:
+            continue
+        return f"{store.store_dir}/{part}"
+    raise Missing(f"'{path}' is neither a store path nor a link to one")
+
+
+def _roots(options: argparse.Namespace, store: CastoreStore) -> int:
+    gone = forget_gone(store)
+    left = link_roots(store)
+    if options.json:
+        print(json.dumps({"roots": left, "forgotten": gone}))
+        return 0
+    for name, path in left.items():
+        print(f"{name} -> {path}")
+    for name in gone:
+        print(f"forgotten: {name}", file=sys.stderr)
+    return 0
+
+
+def _doctor(options: argparse.Namespace, store: CastoreStore) -> int:
+    raise NotImplementedError
+
+
+def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
+    from threading import Event
+
+    from builder.realise import Realiser
+    from builder.remote.server import server
+
+    given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}
+    settings = load(given)
+    made, port = server(Realiser(store, settings=settings).service(), store, options.listen, jobs=settings.max_jobs)
+    made.start()
+    host = options.listen.rpartition(":")[0]
+    is_socket = options.listen.startswith("unix:")
+    print(f"grpc:{options.listen.removeprefix('unix:')}" if is_socket else f"grpc://{host}:{port}", flush=True)
+    try:
+        Event().wait()
+    except KeyboardInterrupt:
+        made.stop(1).wait()
+    return 0
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace, CastoreStore], int]] = {
+    "log": _log,
+    "gc-roots": _roots,
+    "doctor": _doctor,
+    "serve": _serve,
+}
