@@ -44,7 +44,7 @@ LEAVE: Final = 4
 
 MAX_NAME: Final = 255
 MAX_TARGET: Final = 4095
-CHUNK: Final = 1 << 18
+CHUNK: Final = 1 << 20
 
 
 class NarReader:

@@ -11,12 +11,11 @@ only when size and hash agree. Names of archives cannot leave the cache.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from store import listing, narinfo, signatures
 from store.backends import compression as compressions
@@ -88,6 +87,9 @@ class BinaryCache:
                 yield info.path
 
     def nar(self, info: PathInfo) -> Iterator[bytes]:
+        return checked(self.unverified_nar(info), info, f"{self.uri}/{digest_of(info.path)}")
+
+    def unverified_nar(self, info: PathInfo) -> Iterator[bytes]:
         found = self._narinfo(digest_of(info.path))
         if found is None:
             raise StoreError(f"path '{info.path}' is not in {self.uri}")
@@ -97,7 +99,7 @@ class BinaryCache:
             raise StoreError(f"{where} is missing, though the cache lists '{info.path}'")
         if found.file_size is not None:
             pieces = _at_most(pieces, found.file_size, where)
-        return checked(compressions.decompressed(found.compression, pieces, where), info, where)
+        return compressions.decompressed(found.compression, pieces, where)
 
     def tree(self, info: PathInfo) -> ArchiveTree:
         return ArchiveTree(lambda: self.nar(info), info.path)
@@ -113,7 +115,8 @@ class BinaryCache:
         for reference in info.references:
             if reference != info.path and not self.transport.has(f"{digest_of(reference)}.narinfo"):
                 raise Refused(f"'{info.path}' refers to '{reference}', which is not in {self.uri}")
-        with tempfile.TemporaryFile(prefix="tvix-nar-") as file:
+        with self.transport.scratch() as opened:
+            file = cast(BinaryIO, opened)
             found = self._compressed(info, source, file)
             if not self.transport.has(found.url):
                 file.seek(0)
@@ -204,12 +207,16 @@ class BinaryCache:
     def _compressed(self, info: PathInfo, source: Source, file: BinaryIO) -> NarInfo:
         """Check an archive and write it compressed to ``file``; answer the narinfo it gets."""
         packer = compressions.compressor(self._compression, self._level)
-        packed = _Packed(packer, file)
-        read_through(source, info, packed.write)
-        hasher, size = packed.finish()
-        name = f"nar/{Hash('sha256', hasher.digest()).nix32()}.nar{compressions.SUFFIXES[self._compression]}"
+        if self._compression == "none":
+            read_through(source, info, file.write)
+            file_hash, size = info.nar_hash(), info.nar_size
+        else:
+            packed = _Packed(packer, file)
+            read_through(source, info, packed.write)
+            file_hash, size = packed.finish()
+        name = f"nar/{file_hash.nix32()}.nar{compressions.SUFFIXES[self._compression]}"
         found = info.to_narinfo(name, self._compression)
-        found.file_hash = Hash("sha256", hasher.digest())
+        found.file_hash = file_hash
         found.file_size = size
         return found
 
@@ -233,9 +240,9 @@ class _Packed:
     def write(self, data: bytes) -> None:
         self._take(self._packer.compress(data))
 
-    def finish(self) -> tuple[hashlib._Hash, int]:
+    def finish(self) -> tuple[Hash, int]:
         self._take(self._packer.flush())
-        return self._hasher, self._size
+        return Hash("sha256", self._hasher.digest()), self._size
 
     def _take(self, data: bytes) -> None:
         if data:

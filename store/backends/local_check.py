@@ -213,9 +213,8 @@ def repair(store: LocalCastore, report: Report, other: Store) -> None:
 
 
 def _take_again(store: LocalCastore, info: PathInfo, other: Store) -> None:
-    checking = CheckedSource(PiecesSource(other.nar(info)).read, info, other.uri)
-    reader = NarReader(checking.read)
-    with store.transaction():
+    with store.transaction(), CheckedSource(PiecesSource(other.nar(info)).read, info, other.uri) as checking:
+        reader = NarReader(checking.read)
         try:
             node = trees.ingest_nar(reader, store)
             reader.expect_end_of_source()

@@ -11,6 +11,7 @@ from blake3 import blake3
 from store.backends import schema
 from store.backends.schema import a_number, a_text, some_bytes
 from store.castore import nodes, path_info
+from store.castore.background import Sum
 from store.castore.nodes import Directory, DirectoryError, DirectoryNode
 from store.castore.path_info import PathInfo, PathInfoError
 from store.castore.services import Corrupt, Missing, each
@@ -114,8 +115,7 @@ class LocalBlobs:
         return found
 
     def put(self, pieces: Iterable[bytes]) -> tuple[bytes, int]:
-        with self._store.transaction():
-            whole = blake3()
+        with self._store.transaction(), Sum(blake3()) as whole:
             digests = []
             total = 0
             for chunk in chunks(pieces):

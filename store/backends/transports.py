@@ -9,8 +9,9 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from store.backends.packs import as_store_error
 from store.castore.services import ReadOnly, Refused, StoreError, Unreachable
@@ -35,6 +36,9 @@ class Transport(Protocol):
 
     def put(self, name: str, data: BinaryIO, size: int, kind: str) -> None:
         """Write a file, all of it or nothing; ``kind`` is its media type."""
+
+    def scratch(self) -> AbstractContextManager[IO[bytes]]:
+        """A new file to write what :meth:`put` is given later; gone at its end, unless it was put."""
 
     def names(self, suffix: str) -> Iterator[str]:
         """The names at the top that end so."""
@@ -78,6 +82,8 @@ class FolderTransport:
         temporary = ""
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
+            if _linked(data, place):
+                return
             with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".new-", delete=False) as file:
                 temporary = file.name
                 while piece := data.read(_PIECE):
@@ -89,6 +95,15 @@ class FolderTransport:
         except OSError as error:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
+            raise as_store_error(error, self.folder) from error
+
+    def scratch(self) -> AbstractContextManager[IO[bytes]]:
+        # Where it will stay, so that it need not be copied.
+        folder = self.folder / "nar"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return tempfile.NamedTemporaryFile(dir=folder, prefix=".new-")
+        except OSError as error:
             raise as_store_error(error, self.folder) from error
 
     def names(self, suffix: str) -> Iterator[str]:
@@ -159,6 +174,9 @@ class HttpTransport:
             raise ReadOnly(f"{self.url} does not let us write ({response.status_code}): {response.text[:200]}")
         if not response.is_success:
             raise StoreError(f"{self.url}/{name}: {response.status_code} {response.text[:200]}")
+
+    def scratch(self) -> AbstractContextManager[IO[bytes]]:
+        return tempfile.TemporaryFile(prefix="tvix-nar-")
 
     def names(self, suffix: str) -> Iterator[str]:
         raise StoreError(f"{self.url}: a cache over HTTP cannot be asked what it has; name the paths")
@@ -237,6 +255,9 @@ class ObjectTransport:
             else:
                 raise Unreachable(f"{self.uri}/{name}: {_first_line(error)}") from error
 
+    def scratch(self) -> AbstractContextManager[IO[bytes]]:
+        return tempfile.TemporaryFile(prefix="tvix-nar-")
+
     def names(self, suffix: str) -> Iterator[str]:
         import obstore
 
@@ -265,6 +286,23 @@ class ObjectTransport:
                 yield bytes(piece)
         except Exception as error:
             raise Unreachable(f"{self.uri}/{name}: {_first_line(error)}") from error
+
+
+def _linked(data: BinaryIO, place: Path) -> bool:
+    """Let a file that is in the same folder already be the one at ``place`` too; whether that was possible."""
+    name = getattr(data, "name", None)
+    if not isinstance(name, str) or Path(name).parent != place.parent:
+        return False
+    data.flush()
+    os.fchmod(data.fileno(), 0o644)
+    os.fsync(data.fileno())
+    try:
+        os.link(name, place)
+    except FileExistsError:  # its name says what is in it
+        return True
+    except OSError:  # a file system without links
+        return False
+    return True
 
 
 def _file_pieces(file: Any) -> Iterator[bytes]:

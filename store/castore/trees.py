@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from store.castore.background import Sum
 from store.castore.nodes import Directory, DirectoryNode, FileNode, Node, SymlinkNode
 from store.castore.services import Castore, Corrupt, Missing
 from store.chunking import WHOLE
@@ -19,7 +20,7 @@ from store.nar import READING, Filter, NarWriter, Sink, became_shorter, kind_of_
 from store.nar_reader import END, ENTER, FILE, LEAVE, NarReader
 from store.store_path import to_bytes, to_text
 
-_PIECE: Final = 1 << 18
+_PIECE: Final = 1 << 20
 # How far `nar_of` walks ahead: small files, nodes.
 _FILES: Final = 256
 _STEPS: Final = 2048
@@ -49,8 +50,11 @@ def ingest_path(path: str, castore: Castore, keep: Filter | None = None, *, also
 
     ``also`` is shown the archive. Raises ``OSError`` and :class:`NarError` as that does, and what the castore raises.
     """
-    hasher = hashlib.sha256()
-    writer = NarWriter(_both(hasher.update, also))
+    with Sum(hashlib.sha256()) as hasher:
+        return _ingest_path(path, castore, keep, hasher, NarWriter(_both(hasher.update, also)))
+
+
+def _ingest_path(path: str, castore: Castore, keep: Filter | None, hasher: Sum, writer: NarWriter) -> Ingested:
     directories = castore.directories
     root = to_bytes(path)
     stack: list[_Open] = []

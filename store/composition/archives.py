@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
 from store import nar_reader
+from store.castore.background import Sum
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, Refused
 from store.composition.protocol import Entry
@@ -35,14 +36,23 @@ class PiecesSource:
 
 
 class CheckedSource:
-    """A source that sums up what passes, to be compared at the end; refuses more than was announced at once."""
+    """A source that sums up what passes, to be compared at the end; refuses more than was announced at once.
+
+    To be closed, as a context manager.
+    """
 
     def __init__(self, source: Source, info: PathInfo, where: str) -> None:
         self._source = source
         self._info = info
         self._where = where
-        self._hasher = hashlib.sha256()
+        self._hasher = Sum(hashlib.sha256())
         self._size = 0
+
+    def __enter__(self) -> CheckedSource:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._hasher.close()
 
     def read(self, limit: int) -> bytes:
         """At most ``limit`` bytes."""
@@ -61,9 +71,10 @@ class CheckedSource:
         info = self._info
         if self._size != info.nar_size:
             raise Refused(f"{self._where}: the archive of '{info.path}' has {self._size} bytes, not {info.nar_size}")
-        if self._hasher.digest() != info.nar_sha256:
+        found = self._hasher.digest()
+        if found != info.nar_sha256:
             raise Refused(
-                f"{self._where}: the archive of '{info.path}' has the hash sha256:{self._hasher.hexdigest()}"
+                f"{self._where}: the archive of '{info.path}' has the hash sha256:{found.hex()}"
                 f", not {info.nar_hash().format('base16', with_algo=True)}"
             )
 
@@ -73,29 +84,29 @@ def read_through(source: Source, info: PathInfo, sink: Sink) -> None:
 
     Raises ``Refused`` when it is malformed or not what ``info`` says, maybe after all of it was shown.
     """
-    checking = CheckedSource(source, info, info.path)
-    reader = NarReader(TeeSource(checking.read, sink).read)
-    try:
-        while reader.next() != END:
-            pass
-        reader.expect_end_of_source()
-    except NarError as error:
-        raise Refused(f"'{info.path}': {error}") from error
-    checking.expect()
+    with CheckedSource(source, info, info.path) as checking:
+        reader = NarReader(TeeSource(checking.read, sink).read)
+        try:
+            while reader.next() != END:
+                pass
+            reader.expect_end_of_source()
+        except NarError as error:
+            raise Refused(f"'{info.path}': {error}") from error
+        checking.expect()
 
 
 def checked(pieces: Iterable[bytes], info: PathInfo, where: str) -> Iterator[bytes]:
     """``pieces`` of an archive handed on; :class:`Corrupt` instead of an end when they are not what ``info`` says."""
-    hasher = hashlib.sha256()
     size = 0
-    for piece in pieces:
-        hasher.update(piece)
-        size += len(piece)
-        if size > info.nar_size:
-            break
-        yield piece
-    if size != info.nar_size or hasher.digest() != info.nar_sha256:
-        raise Corrupt(f"{where}: the archive of '{info.path}' is not what its hash says")
+    with Sum(hashlib.sha256()) as hasher:
+        for piece in pieces:
+            hasher.update(piece)
+            size += len(piece)
+            if size > info.nar_size:
+                break
+            yield piece
+        if size != info.nar_size or hasher.digest() != info.nar_sha256:
+            raise Corrupt(f"{where}: the archive of '{info.path}' is not what its hash says")
 
 
 class ArchiveTree:

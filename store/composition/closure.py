@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 
+from store.castore.background import ahead
 from store.castore.path_info import PathInfo
-from store.castore.services import Missing
+from store.castore.services import Missing, Refused
 from store.composition.archives import PiecesSource
-from store.composition.protocol import Store
+from store.composition.protocol import Store, Unverified
 
 
 def closure(store: Store, paths: Iterable[str]) -> list[PathInfo]:
@@ -114,4 +116,10 @@ def _known(store: Store, path: str) -> PathInfo:
 
 
 def _copy_one(source: Store, target: Store, info: PathInfo) -> PathInfo:
-    return target.add(info.with_node(None), PiecesSource(source.nar(info)).read)
+    # Whoever adds an archive checks it: once is enough.
+    pieces = source.unverified_nar(info) if isinstance(source, Unverified) else source.nar(info)
+    with closing(ahead(pieces)) as coming:
+        try:
+            return target.add(info.with_node(None), PiecesSource(coming).read)
+        except Refused as error:
+            raise Refused(f"copying from {source.uri}: {error}") from error

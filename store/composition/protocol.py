@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from store.castore.path_info import PathInfo
 from store.nar_reader import Source
@@ -72,3 +72,11 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+@runtime_checkable
+class Unverified(Protocol):
+    """A store that leaves it to others to compare an archive with what is known of it, so that it is done once."""
+
+    def unverified_nar(self, info: PathInfo) -> Iterator[bytes]:
+        """:meth:`Store.nar` for who compares size and hash himself."""

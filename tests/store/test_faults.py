@@ -491,7 +491,7 @@ def test_endless_answers(cache: Cache) -> None:
     cache.write()
     text = cache.info.to_text().encode()
     files = {f"/{'0' * 32}.narinfo": text, "/nar/x.nar": cache.archive + b"..."}
-    with http_files(files) as url, pytest.raises(StoreError, match=r"not what its hash says|more bytes"):
+    with http_files(files) as url, pytest.raises(StoreError, match=r"goes on after|more bytes"):
         fetch(url)
     with (
         http_files({f"/{'0' * 32}.narinfo": text + b"Future: ..."}) as url,
