@@ -19,7 +19,7 @@ stores:
   daemon:  daemon:/SOCKET          a running Nix daemon's store
   file:///FOLDER  https://HOST/…   binary caches (?trusted=NAME:KEY, ?require-signatures=false,
   s3://BUCKET/PREFIX               ?secret-key=FILE, ?compression=zstd|xz|none, …)
-  grpc://HOST:PORT                 another tvix-store, or Tvix's
+  grpc://HOST:PORT  grpcs://…      another tvix-store, or Tvix's; with TLS (?tls-ca=FILE)
   FILE.toml                        several of these put together
 
 examples:
@@ -121,6 +121,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--http", metavar="HOST:PORT", help="as a binary cache, which Nix substitutes from")
     serve.add_argument("--grpc", metavar="HOST:PORT", help="as a castore over gRPC, to grpc://HOST:PORT")
     serve.add_argument("--grpc-writable", action="store_true", help="let everybody who reaches it write over gRPC")
+    serve.add_argument("--tls-cert", metavar="FILE", help="speak TLS over gRPC, with this certificate (PEM)")
+    serve.add_argument("--tls-key", metavar="FILE", help="the key that belongs to it")
+    serve.add_argument("--tls-client-ca", metavar="FILE", help="only let clients in that have a certificate by this")
     serve.add_argument("--secret-key", metavar="FILE", help="sign what is served")
     serve.add_argument("--token-file", metavar="FILE", help="let those who know this token upload")
     serve.add_argument("--priority", type=int, default=40, metavar="N", help="lower is asked first (default: 40)")

@@ -304,16 +304,28 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _start_grpc(store: Store, options: argparse.Namespace, running: ExitStack) -> str:
-    from store.remote.server import server
+    from store.remote.server import Certificates, server
 
+    if bool(options.tls_cert) != bool(options.tls_key) or (options.tls_client_ca and not options.tls_cert):
+        raise StoreError("--tls-cert FILE and --tls-key FILE belong together, and --tls-client-ca FILE to them")
+    certificates = None
+    if options.tls_cert:
+        client_ca = Path(options.tls_client_ca).read_bytes() if options.tls_client_ca else None
+        certificates = Certificates(Path(options.tls_cert).read_bytes(), Path(options.tls_key).read_bytes(), client_ca)
     if not isinstance(store, CastoreStore):
         raise StoreError(f"only castores are served over gRPC (local:, memory:, grpc:), not {store.uri}")
     host, port = _address(options.grpc)
     address = f"{_shown(host)}:{port}"
-    made, bound = server(store.castore, address, writable=options.grpc_writable, store_dir=store.store_dir)
+    made, bound = server(
+        store.castore,
+        address,
+        writable=options.grpc_writable,
+        store_dir=store.store_dir,
+        certificates=certificates,
+    )
     made.start()
     running.callback(lambda: made.stop(1).wait())
-    return f"grpc://{_shown(host)}:{bound}"
+    return f"{'grpcs' if certificates else 'grpc'}://{_shown(host)}:{bound}"
 
 
 def _shown(host: str) -> str:

@@ -22,7 +22,7 @@
     sign = "mine"                     # what is written gets a signature
     secret-key = "/etc/keys/cache-1"
 
-Relative files (``secret-key``, ``token-file``) are relative to the file that names them.
+Relative files (``secret-key``, ``token-file``, ``tls-ca``, …) are relative to the file that names them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _SHAPES = {
     frozenset({"near", "far"}): "near",
     frozenset({"sign", "secret-key"}): "sign",
 }
-_FILES = {"secret-key", "token-file"}
+_FILES = {"secret-key", "token-file", "tls-ca", "tls-cert", "tls-key"}
 
 
 class BadFile(StoreError):

@@ -16,6 +16,9 @@ Options of binary caches, after ``?`` and joined with ``&``: ``trusted=NAME:KEY`
 cache.nixos.org), ``require-signatures=false``, ``secret-key=FILE`` to sign what is written, ``compression=zstd``
 (``xz``, ``bzip2``, ``gzip``, ``none``), ``level=N``, ``write-listing=true``; over HTTP also ``token-file=FILE`` and
 ``timeout=SECONDS``; of object stores ``endpoint=URL`` and ``region=NAME``. All: ``store=/nix/store``.
+
+Of ``grpc:`` and ``grpcs:``: ``timeout=SECONDS``, a call's deadline; with TLS ``tls-ca=FILE``, who must have signed the
+server's certificate (else whom gRPC trusts), ``tls-cert=FILE`` and ``tls-key=FILE``, what we show ourselves.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from store.store_path import STORE_DIR
 
 if TYPE_CHECKING:
     from store.backends.transports import Transport
+    from store.remote.client import Tls
 
 _CACHE = {"trusted", "require-signatures", "secret-key", "compression", "level", "write-listing"}
 
@@ -190,14 +194,28 @@ def _grpc(url: str, parts: SplitResult) -> Store:
         raise StoreError(f"'{url}' needs the package grpcio: {error}") from error
     from store.composition.castore_store import CastoreStore
 
-    options = Options(parts.query, url, {"store", "timeout"})
+    options = Options(parts.query, url, {"store", "timeout", "tls-ca", "tls-cert", "tls-key"})
     target = parts.netloc or f"unix:{unquote(parts.path)}"
     if not parts.netloc and not parts.path.startswith("/"):
         raise BadUrl(f"'{url}' names neither HOST:PORT nor a socket; it is written grpc://HOST:PORT or grpc:/SOCKET")
     store_dir = options.text("store", STORE_DIR)
-    tls = parts.scheme == "grpcs"
+    tls = _tls(url, parts.scheme, options)
     castore = RemoteCastore(target, tls=tls, timeout=options.number("timeout") or 600, store_dir=store_dir)
     return CastoreStore(castore, store_dir, f"{parts.scheme}://{target}" if parts.netloc else f"grpc:{parts.path}")
+
+
+def _tls(url: str, scheme: str, options: Options) -> Tls | None:
+    from store.remote.client import Tls
+
+    files = {name: options.text(f"tls-{name}", "") for name in ("ca", "cert", "key")}
+    if scheme != "grpcs":
+        if any(files.values()):
+            raise BadUrl(f"'{url}' has certificates, but no TLS: that is written grpcs://")
+        return None
+    if bool(files["cert"]) != bool(files["key"]):
+        raise BadUrl(f"'{url}': tls-cert and tls-key belong together")
+    read = {name: _read(file, url).encode() if file else None for name, file in files.items()}
+    return Tls(read["ca"], read["cert"], read["key"])
 
 
 def _cache(transport: Transport, uri: str, options: Options) -> Store:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
@@ -34,16 +35,29 @@ _KINDS: dict[grpc.StatusCode, type[StoreError]] = {
     grpc.StatusCode.DATA_LOSS: Corrupt,
     grpc.StatusCode.UNAVAILABLE: Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
+    grpc.StatusCode.CANCELLED: Unreachable,
 }
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Encryption, in PEM: whose signature the server's certificate must have (None: what gRPC trusts), and our own."""
+
+    ca: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = None
 
 
 class RemoteCastore:
     """The castore at ``target`` (``HOST:PORT`` or ``unix:PATH``). ``timeout`` is a call's deadline in seconds."""
 
-    def __init__(self, target: str, *, tls: bool = False, timeout: float = 600, store_dir: str = STORE_DIR) -> None:
+    def __init__(
+        self, target: str, *, tls: Tls | None = None, timeout: float = 600, store_dir: str = STORE_DIR
+    ) -> None:
         options = [("grpc.max_receive_message_length", 4 * MAXIMUM)]
-        if tls:
-            self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(), options)
+        if tls is not None:
+            credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
+            self._channel = grpc.secure_channel(target, credentials, options)
         else:
             self._channel = grpc.insecure_channel(target, options)
         self.target = target

@@ -2,7 +2,7 @@
 
 Status codes: NOT_FOUND for what is not there, INVALID_ARGUMENT for malformed messages and for what is refused,
 PERMISSION_DENIED for writing where that is not allowed, RESOURCE_EXHAUSTED for a full disk, DATA_LOSS for damage,
-INTERNAL for the rest.
+INTERNAL for the rest. A call whose deadline has passed, or that the client has given up, ends in the middle.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from store.castore.services import Castore, Corrupt, Full, Missing, ReadOnly, Re
 from store.castore.wire import WireError
 from store.chunking import MAXIMUM
 from store.remote import messages
+from store.remote.reflection import STORE_DESCRIPTORS, Reflection
 from store.store_path import STORE_DIR
 
 _CODES: list[tuple[type[Exception], grpc.StatusCode]] = [
@@ -150,8 +152,32 @@ class CastoreServicer:
             raise Refused(f"directory {node.digest.hex()} has {size} entries below it, not {node.size}")
 
 
-def server(castore: Castore, address: str, *, writable: bool = False, store_dir: str = STORE_DIR) -> tuple[Any, int]:
-    """A server that is not started yet, and the port that it has (``address`` may ask for port 0)."""
+@dataclass(frozen=True)
+class Certificates:
+    """What a server shows, and what it asks for, in PEM: with ``client_ca`` only clients with a certificate by it."""
+
+    certificate: bytes
+    key: bytes
+    client_ca: bytes | None = None
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """As gRPC wants them."""
+        pairs = [(self.key, self.certificate)]
+        return grpc.ssl_server_credentials(pairs, self.client_ca, self.client_ca is not None)
+
+
+def server(
+    castore: Castore,
+    address: str,
+    *,
+    writable: bool = False,
+    store_dir: str = STORE_DIR,
+    certificates: Certificates | None = None,
+) -> tuple[Any, int]:
+    """A server that is not started yet, and the port that it has (``address`` may ask for port 0).
+
+    With ``certificates`` it speaks TLS. It answers server reflection.
+    """
     servicer = CastoreServicer(castore, writable=writable, store_dir=store_dir)
     made = grpc.server(
         ThreadPoolExecutor(16, thread_name_prefix="grpc"),
@@ -177,9 +203,14 @@ def server(castore: Castore, address: str, *, writable: bool = False, store_dir:
     }
     for name, handlers in services.items():
         made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+    reflection = Reflection(STORE_DESCRIPTORS.read_bytes(), offered=set(services))
+    made.add_generic_rpc_handlers(tuple(reflection.handlers()))
     try:
-        port = made.add_insecure_port(address)
-    except RuntimeError as error:
+        if certificates is None:
+            port = made.add_insecure_port(address)
+        else:
+            port = made.add_secure_port(address, certificates.credentials())
+    except (RuntimeError, ValueError) as error:
         raise StoreError(f"cannot listen on {address}: {error}") from None
     return made, port
 
@@ -214,3 +245,5 @@ def _abort(error: Exception, context: Context) -> None:
     for kind, code in _CODES:
         if isinstance(error, kind):
             context.abort(code, str(error))
+    if context.is_active():
+        context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
