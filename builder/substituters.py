@@ -188,7 +188,7 @@ def translated(url: str) -> tuple[str, dict[str, str]]:
     """A store's URL as Nix writes it in the spelling of :mod:`store.composition.urls`, and its options."""
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    bare = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") or parts.path, "", ""))
+    bare = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     if url == "daemon" or parts.scheme == "unix":
         return f"daemon:{parts.path if parts.scheme == 'unix' else ''}", options
     if not parts.scheme and (parts.path in ("local", "auto") or parts.path.startswith("/")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import grpc
 
@@ -16,7 +16,7 @@ from builder.request import BuildRequest, encode
 from store.castore.services import StoreError
 from store.castore.wire import WireError
 from store.composition.castore_store import CastoreStore
-from store.composition.urls import BadUrl
+from store.composition.urls import BadUrl, open_url
 from store.remote.client import RemoteCastore
 from store.remote.messages import as_is
 
@@ -33,16 +33,13 @@ _WHY = {
 
 
 class RemoteBuildService:
-    """The service at ``target`` (``HOST:PORT`` or ``unix:PATH``), for builds whose inputs are in ``store``."""
+    """The service beside the castore ``remote``, for builds whose inputs are in ``store``."""
 
-    def __init__(self, target: str, store: CastoreStore, *, tls: bool = False) -> None:
-        self.target = target
+    def __init__(self, remote: RemoteCastore, store: CastoreStore) -> None:
+        self.target = remote.target
         self._store = store
-        self._castore = RemoteCastore(target, tls=tls, store_dir=store.store_dir)
-        if tls:
-            self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials())
-        else:
-            self._channel = grpc.insecure_channel(target)
+        self._castore = remote
+        self._channel = remote.channel
         self._systems: frozenset[str] | None = None
 
     def systems(self) -> frozenset[str]:
@@ -90,7 +87,6 @@ class RemoteBuildService:
     def close(self) -> None:
         """Let go of the connections."""
         self._castore.close()
-        self._channel.close()
 
 
 def _watch(call: Any, cancel: threading.Event, over: threading.Event) -> None:
@@ -101,12 +97,13 @@ def _watch(call: Any, cancel: threading.Event, over: threading.Event) -> None:
 
 
 def open_service(url: str, store: CastoreStore) -> RemoteBuildService:
-    """The service that ``url`` means: ``grpc://HOST:PORT``, ``grpcs://…`` with TLS, ``grpc:/SOCKET``.
+    """The service that ``url`` means: ``grpc://HOST:PORT``, ``grpcs://…`` with TLS, ``grpc:/SOCKET``, with the options
+    that such stores have (:mod:`store.composition.urls`).
 
     Raises ``StoreError`` for another URL.
     """
-    parts = urlsplit(url)
-    target = parts.netloc or f"unix:{unquote(parts.path)}"
-    if parts.scheme not in ("grpc", "grpcs") or not (parts.netloc or parts.path.startswith("/")):
+    if urlsplit(url).scheme not in ("grpc", "grpcs"):
         raise BadUrl(f"'{url}' is no builder; it is written grpc://HOST:PORT, grpcs://HOST:PORT or grpc:/SOCKET")
-    return RemoteBuildService(target, store, tls=parts.scheme == "grpcs")
+    opened = open_url(url)
+    assert isinstance(opened, CastoreStore) and isinstance(opened.castore, RemoteCastore)
+    return RemoteBuildService(opened.castore, store)

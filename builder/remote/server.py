@@ -20,6 +20,7 @@ from builder.request import RequestError, decode
 from builder.service import BuildService
 from store.castore.services import Missing, StoreError
 from store.composition.castore_store import CastoreStore
+from store.remote.server import Certificates
 from store.remote.server import server as castore_server
 
 _WAITING = 8  # more are refused: each takes a thread of the server
@@ -71,13 +72,17 @@ class BuildServicer:
         return messages.systems(self._service.systems())
 
 
-def server(service: BuildService, store: CastoreStore, address: str, *, jobs: int) -> tuple[Any, int]:
-    """A server that is not started yet, and its port (0 for a socket, ``unix:PATH``).
+def server(
+    service: BuildService, store: CastoreStore, address: str, *, jobs: int, certificates: Certificates | None = None
+) -> tuple[Any, int]:
+    """A server that is not started yet, and its port (0 for a socket, ``unix:PATH``). With ``certificates``: TLS.
 
     Whoever can reach it may write to ``store`` and have programs run in the sandbox. Raises ``StoreError`` when it
     cannot listen.
     """
-    made, port = castore_server(store.castore, address, writable=True, store_dir=store.store_dir)
+    made, port = castore_server(
+        store.castore, address, writable=True, store_dir=store.store_dir, certificates=certificates
+    )
     servicer = BuildServicer(service, store, jobs)
     handlers: dict[str, Any] = {
         "Build": grpc.unary_stream_rpc_method_handler(servicer.build),

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.logs import Logs
 from builder.places import state_folder
@@ -18,6 +20,9 @@ from evaluator.store_access import LocalAccess
 from store.castore.services import Missing, StoreError
 from store.composition.castore_store import CastoreStore
 from store.store_path import BadStorePath, check_base_name, is_derivation
+
+if TYPE_CHECKING:
+    from store.remote.server import Certificates
 
 _FAILED = 1
 
@@ -50,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     made["serve"].add_argument(
         "--listen", metavar="ADDRESS", default="localhost:8090", help="HOST:PORT or unix:PATH (default: localhost:8090)"
     )
+    made["serve"].add_argument("--tls-cert", metavar="FILE", help="speak TLS, with this certificate (PEM)")
+    made["serve"].add_argument("--tls-key", metavar="FILE", help="the key that belongs to it")
+    made["serve"].add_argument("--tls-client-ca", metavar="FILE", help="only let clients in with a certificate by this")
     made["serve"].add_argument("-j", "--max-jobs", metavar="N", help="so many builds at once (default: Nix's max-jobs)")
     return whole
 
@@ -109,16 +117,32 @@ def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
 
     given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}
     settings = load(given)
-    made, port = server(Realiser(store, settings=settings).service(), store, options.listen, jobs=settings.max_jobs)
+    service = Realiser(store, settings=settings).service()
+    made, port = server(service, store, options.listen, jobs=settings.max_jobs, certificates=_certificates(options))
     made.start()
     host = options.listen.rpartition(":")[0]
     is_socket = options.listen.startswith("unix:")
-    print(f"grpc:{options.listen.removeprefix('unix:')}" if is_socket else f"grpc://{host}:{port}", flush=True)
+    scheme = "grpcs" if options.tls_cert else "grpc"
+    print(f"grpc:{options.listen.removeprefix('unix:')}" if is_socket else f"{scheme}://{host}:{port}", flush=True)
     try:
         Event().wait()
     except KeyboardInterrupt:
         made.stop(1).wait()
     return 0
+
+
+def _certificates(options: argparse.Namespace) -> Certificates | None:
+    from store.remote.server import Certificates
+
+    if not options.tls_cert and not options.tls_key and not options.tls_client_ca:
+        return None
+    if not (options.tls_cert and options.tls_key):
+        raise StoreError("--tls-cert FILE and --tls-key FILE belong together, and --tls-client-ca FILE to them")
+    try:
+        client_ca = Path(options.tls_client_ca).read_bytes() if options.tls_client_ca else None
+        return Certificates(Path(options.tls_cert).read_bytes(), Path(options.tls_key).read_bytes(), client_ca)
+    except OSError as error:
+        raise StoreError(f"{error.filename}: {error.strerror}") from None
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace, CastoreStore], int]] = {

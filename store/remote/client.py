@@ -49,7 +49,10 @@ class Tls:
 
 
 class RemoteCastore:
-    """The castore at ``target`` (``HOST:PORT`` or ``unix:PATH``). ``timeout`` is a call's deadline in seconds."""
+    """The castore at ``target`` (``HOST:PORT`` or ``unix:PATH``). ``timeout`` is a call's deadline in seconds.
+
+    ``channel`` is for other services of the same server.
+    """
 
     def __init__(
         self, target: str, *, tls: Tls | None = None, timeout: float = 600, store_dir: str = STORE_DIR
@@ -57,9 +60,9 @@ class RemoteCastore:
         options = [("grpc.max_receive_message_length", 4 * MAXIMUM)]
         if tls is not None:
             credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
-            self._channel = grpc.secure_channel(target, credentials, options)
+            self.channel = grpc.secure_channel(target, credentials, options)
         else:
-            self._channel = grpc.insecure_channel(target, options)
+            self.channel = grpc.insecure_channel(target, options)
         self.target = target
         self.timeout = timeout
         self.blobs = RemoteBlobs(self)
@@ -73,16 +76,16 @@ class RemoteCastore:
             yield
 
     def close(self) -> None:
-        self._channel.close()
+        self.channel.close()
 
     def one(self, service: str, method: str, request: bytes) -> bytes:
         """One message for one message."""
-        call = self._channel.unary_unary(f"/{service}/{method}", messages.as_is, messages.as_is)
+        call = self.channel.unary_unary(f"/{service}/{method}", messages.as_is, messages.as_is)
         return self._asked(lambda: bytes(call(request, timeout=self.timeout)))
 
     def into(self, service: str, method: str, requests: Iterator[bytes]) -> bytes:
         """One message for many."""
-        call = self._channel.stream_unary(f"/{service}/{method}", messages.as_is, messages.as_is)
+        call = self.channel.stream_unary(f"/{service}/{method}", messages.as_is, messages.as_is)
         failure: list[Exception] = []
 
         def guarded() -> Iterator[bytes]:
@@ -101,7 +104,7 @@ class RemoteCastore:
 
     def out(self, service: str, method: str, request: bytes) -> Iterator[bytes]:
         """Many messages for one."""
-        call = self._channel.unary_stream(f"/{service}/{method}", messages.as_is, messages.as_is)
+        call = self.channel.unary_stream(f"/{service}/{method}", messages.as_is, messages.as_is)
         answers = call(request, timeout=self.timeout)
         try:
             while True:
