@@ -20,8 +20,8 @@ class NotCanonical(ValueError):
 def canonicalise(path: str, owner: tuple[int, int] | None = None) -> None:
     """Make the tree at ``path`` canonical, given to ``owner`` (user and group) if that is said.
 
-    Raises :class:`NotCanonical` for set-id files, devices, pipes and sockets; links are left alone, wherever they point.
-    Nobody else may write below ``path`` meanwhile.
+    Raises :class:`NotCanonical` for set-id files, devices, pipes and sockets; links are left alone, wherever they
+    point. Nobody else may write below ``path`` meanwhile.
     """
     for place, status in _walk(os.fsencode(path)):
         mode = status.st_mode

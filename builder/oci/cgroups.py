@@ -1,0 +1,139 @@
+"""A control group for each build where this process may make one: limits of memory and processes, and what was used.
+
+Specification: the kernel's ``Documentation/admin-guide/cgroup-v2.rst`` and ``cgroup-v1/``. The group is made here and
+the runtime is started in it, so that all runtimes are limited alike, also those that know nothing of control groups.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+FILESYSTEM = Path("/sys/fs/cgroup")
+_PARENT = "tvix-lsp"
+_CONTROLLERS = ("memory", "pids")
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """Where groups are made: one folder under version 2, one for each controller under version 1."""
+
+    version: int
+    folders: dict[str, Path]  # controller -> the folder that groups are made in
+
+
+def find_hierarchy(filesystem: Path = FILESYSTEM, own: Path = Path("/proc/self/cgroup")) -> Hierarchy | None:
+    """The hierarchy with memory and processes in which this process may make groups; None without one."""
+    places: dict[str, str] = {}
+    try:
+        for line in own.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            places.update(dict.fromkeys(controllers.split(","), path))
+    except OSError:
+        return None
+    with suppress(OSError):
+        if set(_CONTROLLERS) <= set((filesystem / "cgroup.subtree_control").read_text().split()):
+            # A group with processes in it cannot have groups with controllers: ours go to the top.
+            return _usable(Hierarchy(2, dict.fromkeys(_CONTROLLERS, filesystem / _PARENT)))
+    folders = {name: filesystem / name / places.get(name, "/").lstrip("/") / _PARENT for name in _CONTROLLERS}
+    if all((folder.parent / "cgroup.procs").exists() for folder in folders.values()):
+        return _usable(Hierarchy(1, folders))
+    return None
+
+
+def _usable(hierarchy: Hierarchy) -> Hierarchy | None:
+    trial = Group(hierarchy, f"trial-{os.getpid()}")
+    try:
+        trial.make(0, 0)
+        return hierarchy if all(os.access(path, os.W_OK) for path in trial.files()) else None
+    except OSError:
+        return None
+    finally:
+        trial.remove()
+
+
+class Group:
+    """The control group of one build."""
+
+    def __init__(self, hierarchy: Hierarchy, name: str) -> None:
+        self._version = hierarchy.version
+        self._folders = {controller: folder / name for controller, folder in hierarchy.folders.items()}
+
+    def make(self, memory: int, processes: int) -> None:
+        """Make it, with limits in bytes and processes (0: none)."""
+        for folder in set(self._folders.values()):
+            self._make(folder)
+        pids = self._folders["pids"]
+        pool = self._folders["memory"]
+        if processes:
+            (pids / "pids.max").write_text(str(processes))
+        if memory:
+            if self._version == 2:
+                (pool / "memory.max").write_text(str(memory))
+                with suppress(OSError):
+                    (pool / "memory.swap.max").write_text("0")
+            else:
+                (pool / "memory.limit_in_bytes").write_text(str(memory))
+                with suppress(OSError):  # where swap is not accounted for
+                    (pool / "memory.memsw.limit_in_bytes").write_text(str(memory))
+
+    def _make(self, folder: Path) -> None:
+        for _ in range(10):
+            folder.parent.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):  # another build's end has just removed the parent
+                if self._version == 2:
+                    (folder.parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
+                folder.mkdir()
+                return
+        folder.mkdir()
+
+    def files(self) -> list[str]:
+        """The files that a process writes 0 into to be in the group."""
+        return sorted({str(folder / "cgroup.procs") for folder in self._folders.values()})
+
+    def peak(self) -> int:
+        """Bytes of memory that it used at the most; 0 if the kernel does not say."""
+        name = "memory.peak" if self._version == 2 else "memory.max_usage_in_bytes"
+        with suppress(OSError, ValueError):
+            return int((self._folders["memory"] / name).read_text())
+        return 0
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel killed a process for the limit's sake."""
+        name = "memory.events" if self._version == 2 else "memory.oom_control"
+        with suppress(OSError):
+            for line in (self._folders["memory"] / name).read_text().splitlines():
+                key, _, value = line.partition(" ")
+                if key == "oom_kill":
+                    return int(value) > 0
+        return False
+
+    def remove(self) -> None:
+        """Kill what is in it, and remove it. Nothing if it is not there."""
+        for folder in set(self._folders.values()):
+            for attempt in range(100):
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    self._kill(folder)
+                    time.sleep(0.002 * (attempt + 1))  # a killed process leaves when the kernel gets to it
+                else:
+                    break
+            with suppress(OSError):  # the last one takes the parent with it
+                folder.parent.rmdir()
+
+    def _kill(self, folder: Path) -> None:
+        with suppress(OSError):
+            for inner in [*folder.glob("*/"), folder]:
+                for line in (inner / "cgroup.procs").read_text().split():
+                    with suppress(ProcessLookupError):
+                        os.kill(int(line), signal.SIGKILL)
+                if inner != folder:
+                    with suppress(OSError):
+                        inner.rmdir()
