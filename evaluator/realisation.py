@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from evaluator.runtime.errors import EvalError
 from store.derivation import Derivation
+
+if TYPE_CHECKING:
+    from store.composition.castore_store import CastoreStore
 
 
 class StoreAccess(Protocol):
@@ -28,6 +31,13 @@ class StoreAccess(Protocol):
 
     def realise(self, wanted: list[str]) -> None:
         """Makes the objects that elements of a string context name. Raises EvalError, above all Unrealised."""
+
+
+class Fetch(Protocol):
+    """Something whose store path is known, because its hash is, and that is fetched when it is read."""
+
+    def run(self, store: CastoreStore) -> None:
+        """Fetches it into the store. Raises EvalError."""
 
 
 @final

@@ -10,14 +10,15 @@ from typing import Final, final
 
 from evaluator.code.nesting import Nested
 from evaluator.corepkgs import FOLDER
+from evaluator.fetching import Fetching
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
 from evaluator.lower import Lowering, Scope
 from evaluator.observations import CallLog, Observations
-from evaluator.realisation import Recipes, StoreAccess
+from evaluator.realisation import Fetch, Recipes, StoreAccess
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.source import SourceFile
-from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Code, Env, Thunk
+from evaluator.runtime.values import COUNTERS, EMPTY_ATTRS, Attrs, Code, Env, Thunk
 from evaluator.undefined import undefined_name
 from store.derivation import Derivation, DerivationHashes
 from store.store_path import DRV_EXTENSION, STORE_DIR, source_path
@@ -96,7 +97,16 @@ class Session:
         #: refer to (their texts, and where sources were copied from, is known to ``files``).
         self.recipes: Final[dict[str, Derivation]] = loaded.known
         self.references: Final[dict[str, list[str]]] = {}
+        #: Declared fetches by the store paths that they make.
+        self.fetches: Final[dict[str, Fetch]] = {}
+        #: Who fetches; None until somebody asks (:func:`evaluator.flakes.fetcher.fetcher_of`).
+        self.fetcher: Fetching | None = None
         self._stored: Final[dict[str, str]] = {}
+        #: How many wide forces are under way: evaluations of many things that do not depend on each other.
+        self.wide = 0
+        self._wanted: Final[dict[str, None]] = {}
+        #: Whether a value may be read out of what a derivation makes.
+        self.allows_builds = True
 
     # --- files ---------------------------------------------------------------------------------
 
@@ -278,20 +288,62 @@ class Session:
     def need(self, context: frozenset[str]) -> None:
         """Makes sure that the store paths of a string context can be read.
 
-        Raises what :meth:`evaluator.realisation.StoreAccess.realise` raises, :class:`Unrealised` without a store.
+        Raises what :meth:`evaluator.realisation.StoreAccess.realise` raises, :class:`Unrealised` without a store, and
+        while something wide is forced: then whoever forces it goes on elsewhere, has all of it made at once
+        (:meth:`make_wanted`) and forces again what was left.
         """
         wanted = [element for element in context if not self._is_there(element)]
         if wanted:
             wanted.sort()
             store = self._recipes.store
-            if store is None:
+            if store is None or self.wide:
+                for element in wanted:
+                    self._wanted[element] = None
                 raise Unrealised(wanted[0])
             store.realise(wanted)
+            for element in wanted:
+                if not self._is_there(element):
+                    raise Unrealised(element)
+
+    def missed(self, first: Unrealised | None, error: EvalError, depth: int) -> Unrealised | None:
+        """What to raise at the end of something wide, one part of which has failed; None: ``error``, at once.
+
+        While what has to be made is gathered, the other parts are looked at, too: ``first`` is the error of the first
+        part that missed something, if there was one, and is raised where an error of another kind would come next:
+        that comes again when all before it has been made. ``depth`` is that of the evaluation before the part.
+        """
+        if self.wide and isinstance(error, Unrealised):
+            COUNTERS.depth = depth
+            return first or error
+        if first is not None:
+            raise first
+        return None
+
+    def make_wanted(self) -> bool:
+        """Has all made that was missed while something wide was forced, which is over; false when not all could be.
+
+        Then each of the rest is made, or fails, where it is needed.
+        """
+        wanted = list(self._wanted)
+        self._wanted.clear()
+        store = self._recipes.store
+        if store is None or not wanted:
+            return False
+        try:
+            store.realise(wanted)
+        except EvalError:
+            return False
+        for element in wanted:
+            if not self._is_there(element):
+                return False
+        return True
 
     def _is_there(self, element: str) -> bool:
         """Whether what an element of a string context names can be read."""
         path = element
         if element.startswith("!"):
+            if not self.allows_builds:
+                return False
             at = element.index("!", 1)
             recipe = self._recipes.find(element[at + 1 :])
             made = None if recipe is None else recipe.outputs.get(element[1:at])

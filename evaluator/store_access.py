@@ -13,6 +13,8 @@ from evaluator.runtime.errors import EvalError, Unrealised
 
 if TYPE_CHECKING:
     from builder.checkouts import Checkouts
+    from builder.realise import Realiser
+    from evaluator.realising import Realising
     from evaluator.session import Session
     from store.castore.path_info import PathInfo
     from store.composition.castore_store import CastoreStore
@@ -26,11 +28,17 @@ def default_store() -> str:
 
 
 class LocalAccess:
-    """Access to the store with this URL; ``writes``: evaluation may add to it, and have things made."""
+    """Access to the store with this URL; ``writes``: evaluation may add to it, and have things made.
 
-    def __init__(self, url: str = "", writes: bool = False) -> None:
+    ``settings`` are Nix's, as a command line gives them. One session at a time uses it: the one given to :meth:`serve`.
+    """
+
+    def __init__(self, url: str = "", writes: bool = False, settings: dict[str, str] | None = None) -> None:
         self.url: Final = url or default_store()
         self.writes: Final = writes
+        self._settings: Final[dict[str, str]] = {} if settings is None else settings
+        self._session: Session | None = None
+        self._realising: Realising | None = None
         self._store: Store | None = None
         self._checkouts: Checkouts | None = None
         self._written: Final[dict[str, None]] = {}
@@ -57,6 +65,17 @@ class LocalAccess:
         if not isinstance(store, CastoreStore):
             raise EvalError(f"derivations cannot be written to '{self.url}': name a store like local:/FOLDER")
         return store
+
+    def serve(self, session: Session) -> None:
+        """From now on ``session`` reads from this store, and has things made there."""
+        self._session = session
+        session.use_store(self)
+
+    def build_with(self, realiser: Realiser) -> None:
+        """What evaluation needs is made by ``realiser``, instead of one of its own."""
+        from evaluator.realising import Realising
+
+        self._realising = Realising(self.castore, self._settings, None, realiser)
 
     def close(self) -> None:
         """Lets go of the store's files."""
@@ -104,7 +123,34 @@ class LocalAccess:
             raise Unrealised(store_path)
 
     def realise(self, wanted: list[str]) -> None:
-        raise Unrealised(wanted[0])
+        session = self._session
+        wanted = [element for element in wanted if not self._fetch(element)]
+        if not wanted:
+            return
+        if not self.writes or session is None:
+            raise Unrealised(wanted[0])
+        if not session.allows_builds:
+            for element in wanted:
+                if element.startswith("!"):
+                    output, _, drv_path = element[1:].partition("!")
+                    raise EvalError(
+                        f"cannot build '{drv_path}^{output}' during evaluation because the option "
+                        "'allow-import-from-derivation' is disabled"
+                    )
+        if self._realising is None:
+            from evaluator.building.views import view
+            from evaluator.realising import Realising
+
+            self._realising = Realising(self.castore, self._settings, view(build_output=False).hear)
+        self._realising.realise(session, wanted)
+
+    def _fetch(self, element: str) -> bool:
+        """Does a declared fetch, which needs no leave to build; whether ``element`` is one. Raises EvalError."""
+        fetch = None if self._session is None else self._session.fetches.get(element)
+        if fetch is None:
+            return False
+        fetch.run(self.castore)
+        return True
 
     # --- writing -------------------------------------------------------------------------------
 

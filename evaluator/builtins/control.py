@@ -22,7 +22,7 @@ from evaluator.runtime.coerce import (
     coerce,
 )
 from evaluator.runtime.compare import less
-from evaluator.runtime.errors import ALWAYS, AbortError, EvalError, StackOverflow, ThrownError
+from evaluator.runtime.errors import ALWAYS, AbortError, EvalError, StackOverflow, ThrownError, Unrealised
 from evaluator.runtime.printer import number
 from evaluator.runtime.show import type_of
 from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, force, spend
@@ -68,30 +68,46 @@ class _Walk:
         self.index: Final = index
         self.names: list[str] = []
 
-    def force(self, work: list[_Walk], seen: set[int]) -> None:
-        """Forces everything that is directly in it, and puts those to ``work`` that have something in them."""
+    def force(self, session: Session | None, work: list[_Walk], seen: set[int]) -> Unrealised | None:
+        """Forces everything that is directly in it, and puts those to ``work`` that have something in them.
+
+        While ``session`` gathers what has to be made, what misses something is left: the first such error is answered.
+        """
         value = self.value
         first = len(work)
         index = 0
-        try:
-            if isinstance(value, Attrs):
-                self.names = sorted_alike(list(value.items))
-                for name in self.names:
-                    spend(1)
-                    self.found(value.get(name), index, work, seen)
+        missed: Unrealised | None = None
+        if isinstance(value, Attrs):
+            self.names = sorted_alike(list(value.items))
+        size = len(value.items) if isinstance(value, Attrs) else len(value) if isinstance(value, list) else 0
+        while index < size:
+            depth = COUNTERS.depth
+            try:
+                if isinstance(value, Attrs):
+                    while index < size:
+                        spend(1)
+                        self.found(value.get(self.names[index]), index, work, seen)
+                        index += 1
+                elif isinstance(value, list):
+                    while index < size:
+                        spend(1)
+                        self.found(force(value[index]), index, work, seen)
+                        index += 1
+            except EvalError as error:
+                if session is not None and isinstance(error, Unrealised):
+                    missed = missed or error
+                    COUNTERS.depth = depth
                     index += 1
-            elif isinstance(value, list):
-                for item in value:
-                    spend(1)
-                    self.found(force(item), index, work, seen)
-                    index += 1
-        except EvalError as error:
-            self.note(error, index)
-            raise
+                    continue
+                if missed is not None:
+                    break
+                self.note(error, index)
+                raise
         # The first is the next one.
         below = work[first:]
         below.reverse()
         work[first:] = below
+        return missed
 
     def found(self, value: object, index: int, work: list[_Walk], seen: set[int]) -> None:
         if isinstance(value, (Attrs, list)) and id(value) not in seen:
@@ -112,19 +128,50 @@ class _Walk:
             at = at.outer
 
 
-def deep_force(value: object) -> object:
-    """Forces a value and everything in it; cycles are entered once."""
+def deep_force(value: object, session: Session | None = None) -> object:
+    """Forces a value and everything in it; cycles are entered once.
+
+    In a ``session``, all that has to be made for several parts of it is made at once.
+    """
+    if session is None:
+        return _deeply_forced(value, None)
+    session.wide += 1
+    try:
+        gathering = True
+        while gathering:
+            try:
+                return _deeply_forced(value, session)
+            except Unrealised:
+                if session.wide > 1:
+                    raise
+                gathering = session.make_wanted()
+    finally:
+        session.wide -= 1
+    return _deeply_forced(value, None)
+
+
+def _deeply_forced(value: object, session: Session | None) -> object:
     value = force(value)
+    missed: Unrealised | None = None
     if isinstance(value, (Attrs, list)):
         seen: set[int] = {id(value)}
         work = [_Walk(value, None, 0)]
         while work:
-            work.pop().force(work, seen)
+            walk = work.pop()
+            try:
+                missing = walk.force(session, work, seen)
+            except EvalError:
+                if missed is None:
+                    raise
+                break  # it comes again, when what is before it is there
+            missed = missed or missing
+    if missed is not None:
+        raise missed
     return value
 
 
 def deep_seq(session: Session, first: object, second: object) -> object:
-    deep_force(first)
+    deep_force(first, session)
     return second
 
 
@@ -181,7 +228,10 @@ def find_file(session: Session, entries: object, name: object) -> object:
         inside = "attribute of an element of the list passed to builtins.findFile"
         prefix = "" if found is None else as_string(found, f"while evaluating the `prefix` {inside}")
         root = attribute_of(pair, "path", "in an element of the __nixPath")
-        base = as_string(coerce(session, root, False, False, f"while evaluating the `path` {inside}"))
+        found = coerce(session, root, False, False, f"while evaluating the `path` {inside}")
+        if isinstance(found, ContextString):
+            session.need(found.context)
+        base = as_string(found)
         if not prefix:
             candidate = f"{base}/{wanted}"
         elif wanted == prefix:

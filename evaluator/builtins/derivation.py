@@ -23,9 +23,9 @@ from evaluator.runtime.coerce import (
     format_float,
     rejoin,
 )
-from evaluator.runtime.errors import ALWAYS, EvalError
+from evaluator.runtime.errors import ALWAYS, EvalError, Unrealised
 from evaluator.runtime.source import Place
-from evaluator.runtime.values import NULL, Attrs, ContextString, force
+from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, force
 from evaluator.session import Session
 from store import hashes
 from store.derivation import IMPURE, Derivation, Output
@@ -90,6 +90,29 @@ def derivation_strict(session: Session, value: object) -> object:
     except EvalError as error:
         error.note("while evaluating the derivation attribute 'name'", place)
         raise
+    depth = COUNTERS.depth
+    session.wide += 1
+    try:
+        return _attempt(session, attrs, name, place)
+    except Unrealised:
+        if session.wide > 1:
+            raise
+    finally:
+        session.wide -= 1
+    COUNTERS.depth = depth
+    # All that its attributes miss is made at once; then there may be more.
+    while session.make_wanted():
+        session.wide += 1
+        try:
+            return _attempt(session, attrs, name, place)
+        except Unrealised:
+            COUNTERS.depth = depth
+        finally:
+            session.wide -= 1
+    return _attempt(session, attrs, name, place)
+
+
+def _attempt(session: Session, attrs: Attrs, name: str, place: Place | None) -> object:
     try:
         return _instantiated(session, _read(session, attrs, name))
     except EvalError as error:
@@ -121,23 +144,48 @@ def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
         attrs.find("__ignoreNulls"),
         "while evaluating the `__ignoreNulls` attribute passed to builtins.derivationStrict",
     )
+    missed: Unrealised | None = None
     for key in sorted(items):
         if key == "__ignoreNulls":
             continue
+        depth = COUNTERS.depth
         try:
             found = attrs.get(key)
             if found is NULL and ignore_nulls:
                 continue
             _read_attribute(session, recipe, key, found)
         except EvalError as error:
-            error.note(f"while evaluating attribute '{key}' of derivation '{name}'", attrs.place_of(key))
-            raise
+            missed = session.missed(missed, error, depth)
+            if missed is None:
+                error.note(f"while evaluating attribute '{key}' of derivation '{name}'", attrs.place_of(key))
+                raise
+            _gather(session, attrs, key)
+    if missed is not None:
+        raise missed
     structured = recipe.structured
     if structured is not None:
         # Sorted by bytes, as the keys of every JSON object that Nix writes.
         pieces = [structured[key] for key in sorted(structured, key=_bytes)]
         recipe.env["__json"] = "{" + ",".join(pieces) + "}"
     return recipe
+
+
+def _gather(session: Session, attrs: Attrs, key: str) -> None:
+    """Evaluates all elements of an attribute one of which misses something, to see what others miss."""
+    depth = COUNTERS.depth
+    try:
+        found = attrs.get(key)
+    except EvalError:
+        found = NULL
+    COUNTERS.depth = depth
+    if isinstance(found, list):
+        for element in found:
+            try:
+                _text(session, _Recipe("", attrs), force(element))
+            except EvalError as error:
+                COUNTERS.depth = depth
+                if not isinstance(error, Unrealised):
+                    return
 
 
 def _bytes(text: str) -> bytes:

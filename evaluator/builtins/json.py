@@ -19,7 +19,7 @@ from evaluator.builtins.table import Builtin
 from evaluator.runtime.brief import described
 from evaluator.runtime.bulk import LARGE_TEXT, PIECE, ask_for, joined, own_dict, own_list, packed
 from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string, stringified
-from evaluator.runtime.errors import EvalError, TypeFault
+from evaluator.runtime.errors import EvalError, TypeFault, Unrealised
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import (
@@ -162,6 +162,8 @@ def _write_list(
 ) -> frozenset[str]:
     pieces.append("[")
     start = len(pieces)
+    missed: Unrealised | None = None
+    depth = COUNTERS.depth
     for index, item in enumerate(items):
         spend(1)
         if index:
@@ -170,10 +172,14 @@ def _write_list(
             context = write(session, item, pieces, context, copy, owner, name)
             start = packed(pieces, start)
         except EvalError as error:
-            error.note(
-                f"while evaluating list element at index {index}", None if owner is None else owner.place_of(name)
-            )
-            raise
+            missed = session.missed(missed, error, depth)
+            if missed is None:
+                error.note(
+                    f"while evaluating list element at index {index}", None if owner is None else owner.place_of(name)
+                )
+                raise
+    if missed is not None:
+        raise missed
     pieces.append("]")
     return context
 
@@ -218,6 +224,8 @@ def _write_attrs(
     pieces.append("{")
     first = True
     start = len(pieces)
+    missed: Unrealised | None = None
+    depth = COUNTERS.depth
     for name in sorted_names(attrs):
         spend(1)
         pieces.append(quote(name) + ":" if first else "," + quote(name) + ":")
@@ -226,27 +234,50 @@ def _write_attrs(
             context = write(session, attrs.items[name], pieces, context, copy, attrs, name)
             start = packed(pieces, start)
         except EvalError as error:
-            error.note(f"while evaluating attribute '{name}'", attrs.place_of(name))
-            raise
+            missed = session.missed(missed, error, depth)
+            if missed is None:
+                error.note(f"while evaluating attribute '{name}'", attrs.place_of(name))
+                raise
+    if missed is not None:
+        raise missed
     pieces.append("}")
     return context
 
 
 def to_json(session: Session, value: object) -> str:
     """A value as one line of JSON, string contexts dropped."""
-    pieces: list[str] = []
-    depth = COUNTERS.depth
-    try:
-        write(session, value, pieces, NO_CONTEXT)
-    finally:
-        COUNTERS.depth = depth
-    return joined(pieces)
+    return _written(session, value)[0]
 
 
 def to_json_builtin(session: Session, value: object) -> object:
+    text, context = _written(session, value)
+    return make_string(text, context)
+
+
+def _written(session: Session, value: object) -> tuple[str, frozenset[str]]:
+    """A value as JSON with its context. All that has to be made for several parts of it is made at once."""
+    depth = COUNTERS.depth
+    session.wide += 1
+    try:
+        gathering = True
+        while gathering:
+            try:
+                return _document(session, value)
+            except Unrealised:
+                if session.wide > 1:
+                    raise
+                COUNTERS.depth = depth
+                gathering = session.make_wanted()
+    finally:
+        COUNTERS.depth = depth
+        session.wide -= 1
+    return _document(session, value)
+
+
+def _document(session: Session, value: object) -> tuple[str, frozenset[str]]:
     pieces: list[str] = []
     context = write(session, value, pieces, NO_CONTEXT)
-    return make_string(joined(pieces), context)
+    return joined(pieces), context
 
 
 # --- reading ---------------------------------------------------------------------------------------

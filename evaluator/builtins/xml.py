@@ -10,7 +10,7 @@ from evaluator.code.functions import FormalsLambda, LambdaCode, PlainLambda
 from evaluator.runtime.bulk import PIECE, joined, packed
 from evaluator.runtime.coerce import NO_CONTEXT, make_string
 from evaluator.runtime.compare import is_derivation
-from evaluator.runtime.errors import EvalError
+from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.printer import number
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import (
@@ -38,7 +38,8 @@ _ESCAPES: Final = str.maketrans({'"': "&quot;", "<": "&lt;", ">": "&gt;", "&": "
 class _Writer:
     """Puts one value down; ``seen`` are the derivations that were written in full."""
 
-    def __init__(self, locations: bool, strict: bool) -> None:
+    def __init__(self, session: Session, locations: bool, strict: bool) -> None:
+        self.session: Final = session
         self.locations: Final = locations
         self.strict: Final = strict
         self.pieces: Final[list[str]] = [_HEADER]
@@ -87,10 +88,19 @@ class _Writer:
             self._descend(indent)
             self.pieces.append(f"{indent}<list>\n")
             start = len(self.pieces)
+            missed: Unrealised | None = None
+            depth = COUNTERS.depth
             for item in value:
                 spend(1)
-                self.value(item, indent + "  ")
+                try:
+                    self.value(item, indent + "  ")
+                except EvalError as error:
+                    missed = self.session.missed(missed, error, depth)
+                    if missed is None:
+                        raise
                 start = packed(self.pieces, start)
+            if missed is not None:
+                raise missed
             self.pieces.append(f"{indent}</list>\n")
             COUNTERS.depth -= 1
         elif isinstance(value, Attrs):
@@ -114,6 +124,8 @@ class _Writer:
 
     def attributes(self, attrs: Attrs, indent: str) -> None:
         begin = len(self.pieces)
+        missed: Unrealised | None = None
+        depth = COUNTERS.depth
         for name in sorted_names(attrs):
             spend(1)
             place = attrs.place_of(name) if self.locations else None
@@ -122,10 +134,14 @@ class _Writer:
             try:
                 self.value(attrs.items[name], indent + "  ")
             except EvalError as error:
-                error.note(f"while evaluating attribute '{name}'", attrs.place_of(name))
-                raise
+                missed = self.session.missed(missed, error, depth)
+                if missed is None:
+                    error.note(f"while evaluating attribute '{name}'", attrs.place_of(name))
+                    raise
             self.pieces.append(f"{indent}</attr>\n")
             begin = packed(self.pieces, begin)
+        if missed is not None:
+            raise missed
 
     def derivation(self, attrs: Attrs, indent: str) -> None:
         drv_path = self._text(attrs, "drvPath")
@@ -178,8 +194,25 @@ def attribute(name: str, value: str) -> str:
     return f' {name}="{value.translate(_ESCAPES)}"'
 
 
-def _document(value: object, locations: bool, strict: bool) -> _Writer:
-    writer = _Writer(locations, strict)
+def _document(session: Session, value: object, locations: bool, strict: bool) -> _Writer:
+    """A value put down. All that has to be made for several parts of it is made at once."""
+    session.wide += 1
+    try:
+        gathering = True
+        while gathering:
+            try:
+                return _written(session, value, locations, strict)
+            except Unrealised:
+                if session.wide > 1:
+                    raise
+                gathering = session.make_wanted()
+    finally:
+        session.wide -= 1
+    return _written(session, value, locations, strict)
+
+
+def _written(session: Session, value: object, locations: bool, strict: bool) -> _Writer:
+    writer = _Writer(session, locations, strict)
     writer.pieces.append("<expr>\n")
     depth = COUNTERS.depth
     try:
@@ -195,11 +228,11 @@ def to_xml(session: Session, value: object, locations: bool, strict: bool = True
 
     Unless ``strict``, what is not yet evaluated stays so.
     """
-    return joined(_document(value, locations, strict).pieces)
+    return joined(_document(session, value, locations, strict).pieces)
 
 
 def to_xml_builtin(session: Session, value: object) -> object:
-    writer = _document(value, False, True)
+    writer = _document(session, value, False, True)
     return make_string(joined(writer.pieces), writer.context)
 
 

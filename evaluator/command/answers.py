@@ -20,7 +20,7 @@ from evaluator.syntax.parser import parse
 
 def answers(options: Options, files: Files) -> Iterator[str]:
     """The texts to print, each with the newline that belongs to it, as they become known. Raises EvalError."""
-    access = LocalAccess(options.store, options.writes())
+    access = LocalAccess(options.store, options.writes(), options.settings)
     try:
         yield from _answers(options, asking.new_session(options, files, access), access)
     finally:
@@ -92,7 +92,7 @@ def printed(options: Options, session: Session, value: object) -> str:
     if options.strict:
         from evaluator.builtins.control import deep_force
 
-        deep_force(value)
+        deep_force(value, session)
         return show(value) + "\n"
     return show(value, "<CODE>") + "\n"
 

@@ -11,6 +11,7 @@ from typing import Final
 from evaluator.builtins.install import open_session
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
+from evaluator.flakes.fetcher import Fetcher
 from evaluator.io.files import Files, ParsedFile, syntax_fault
 from evaluator.lower import Lowering, Scope
 from evaluator.runtime.coerce import as_string, canonical, coerce
@@ -36,7 +37,9 @@ def new_session(options: Options, files: Files, access: LocalAccess) -> Session:
     entries = search_path_entries(options.search_path + inherited)
     system = settings.get("eval-system") or settings.get("system", "")
     session = open_session(files, entries, system, observe=1 if options.doing == "origin" else 0)
-    session.use_store(access)
+    session.allows_builds = settings.get("allow-import-from-derivation", "true") not in ("false", "no", "0")
+    access.serve(session)
+    session.fetcher = Fetcher(lambda: access.castore, network=True, settings=settings)
     return session
 
 

@@ -73,7 +73,7 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
 
 
 def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
-    from evaluator.runtime.errors import EvalError, Interrupted
+    from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted
 
     try:
         print_answers(options)
@@ -85,6 +85,8 @@ def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
 
         flush()
         complain(report(error, options.show_trace or is_on(options.settings, "show-trace")))
+        if isinstance(error, BuildFailure):
+            return error.exit_code
     except Interrupted as stop:
         flush()
         complain(f"error: {stop.reason}")
@@ -136,8 +138,11 @@ def leave_interrupts_to_others() -> None:
 
 
 def _leave(code: int) -> None:
-    """Ends the process although a thread of it is busy."""
+    """Ends the process although a thread of it is busy. What is being built ends with it."""
     try:
+        building = sys.modules.get("evaluator.realising")
+        if building is not None:
+            building.end_builds()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

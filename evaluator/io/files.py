@@ -50,6 +50,7 @@ _LARGE: Final = 1 << 24
 
 
 _STORE: Final = STORE_DIR + "/"
+_MOST_LINKS: Final = 64
 
 
 @final
@@ -94,6 +95,8 @@ class Files:
         self._copies: Final[dict[str, Copy]] = {}
         self._texts: Final[dict[str, bytes]] = {}
         self._in_place: Final[set[str]] = set()
+        self._worktrees: Final[dict[str, str]] = {}
+        self._laid_out: Final[set[str]] = set()
 
     def add_copy(self, store_path: str, origin: str, left_out: set[str], flat: bool = False) -> None:
         """From now on the store object ``store_path`` reads as what is at ``origin``, but for ``left_out``."""
@@ -129,6 +132,8 @@ class Files:
         copy = self._copies.get(path[:end])
         if copy is None:
             return path if self.objects is None else self._stored(path, end)
+        if self._laid_out and path[:end] in self._laid_out:
+            return self._through_links(path, end, 0)
         found = copy.origin + path[end:]
         if copy.left_out:
             at = len(found)
@@ -150,10 +155,59 @@ class Files:
         place = objects.place(whole)
         if place:
             self.add_copy(whole, place, set())
-            return place + path[end:]
+            self._laid_out.add(whole)
+            return self._through_links(path, end, 0)
         if self.reads is not None:
             self.reads.refuse(f"'{whole}' may come to the store at any time")
         return path
+
+    def _through_links(self, path: str, end: int, links: int) -> str:
+        """:meth:`origin` of what lies in an object that is not where its path says, and so not where links look for it.
+
+        All links but a last one are followed.
+        """
+        disk = self._copies[path[:end]].origin
+        while end < len(path):
+            target = self._link(disk)
+            if target:
+                leads_to = os.path.normpath(os.path.join(os.path.dirname(path[:end]), target)) + path[end:]
+                if links > _MOST_LINKS:
+                    return disk + path[end:]
+                return self._after_link(leads_to, links)
+            following = path.find("/", end + 1)
+            if following < 0:
+                following = len(path)
+            disk += path[end:following]
+            end = following
+        return disk
+
+    def _after_link(self, path: str, links: int) -> str:
+        end = path.find("/", len(_STORE)) if path.startswith(_STORE) else -1
+        if end > 0 and path[:end] in self._laid_out:
+            return self._through_links(path, end, links + 1)
+        return self.origin(path)
+
+    def _link(self, disk: str) -> str:
+        """The target of a symbolic link; empty for everything else."""
+        try:
+            target = os.readlink(disk)
+        except OSError:
+            return ""
+        if self.reads is not None:
+            self.reads.note(LINK, disk, target)
+        return target
+
+    def _followed(self, path: str) -> str:
+        """:meth:`origin`, and if that is a link out of an object that is not where its path says, where that leads."""
+        disk = self.origin(path)
+        if self._laid_out and path.startswith(_STORE):
+            for _ in range(_MOST_LINKS):
+                target = self._link(disk)
+                if not target:
+                    break
+                path = os.path.normpath(os.path.join(os.path.dirname(path), target))
+                disk = self.origin(path)
+        return disk
 
     def unsaved(self, path: str) -> bytes | None:
         """The content of an open document; None for a file that counts as it is on disk."""
@@ -173,7 +227,7 @@ class Files:
 
     def read_bytes(self, path: str) -> bytes:
         """The content of a file. Raises EvalError when it cannot be read."""
-        disk = self.origin(path)
+        disk = self._followed(path)
         document = self._documents.get(disk)
         if document is not None:
             return document.encode("utf-8", "surrogateescape")
@@ -187,7 +241,7 @@ class Files:
             # os.read is a third of the price of open(): nixpkgs is thousands of small files.
             descriptor = os.open(disk, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise self._failure(said(error, path, f"opening file '{path}'")) from None
+            raise self.missing(path, said(error, path, f"opening file '{path}'")) from None
         try:
             status = os.fstat(descriptor)
             size = status.st_size
@@ -292,7 +346,7 @@ class Files:
 
     def is_directory(self, path: str) -> bool:
         """Whether a directory is there, symbolic links followed."""
-        disk = self.origin(path)
+        disk = self._followed(path)
         if disk in self._documents:
             return False
         found = os.path.isdir(disk)
@@ -302,18 +356,20 @@ class Files:
 
     def list_directory(self, path: str) -> dict[str, str]:
         """The entries of a directory with their kinds. Raises EvalError when it cannot be read."""
-        disk = self.origin(path)
+        disk = self._followed(path)
         try:
             entries = scan(disk)
         except OSError as error:
-            raise self._failure(said(error, path, f"reading directory '{path}'")) from None
+            raise self.missing(path, said(error, path, f"reading directory '{path}'")) from None
         if self.reads is not None:
             self.reads.note(NAMES, disk, names_value(entries))
         for document in self._documents:
             directory, _, name = document.rpartition("/")
             if (directory or "/") == disk and name not in entries:
                 entries[name] = "regular"
-        if disk is not path:
+        end = path.find("/", len(_STORE))
+        copy = self._copies.get(path if end < 0 else path[:end])
+        if copy is not None and copy.left_out:
             for name in list(entries):
                 if self.origin(path + "/" + name).startswith(_STORE):
                     del entries[name]
@@ -321,7 +377,7 @@ class Files:
 
     def resolved(self, path: str) -> str:
         """The path with all symbolic links followed (of a copied store object: its origin)."""
-        disk = self.origin(path)
+        disk = self._followed(path)
         if disk in self._documents:
             return disk
         found = os.path.realpath(disk)
@@ -413,7 +469,7 @@ class Files:
                 unsaved = path + "/default.nix"
                 if disk + "/default.nix" in self._documents:
                     return unsaved
-                raise self._failure(said(error, path, f"getting status of '{path}'")) from None
+                raise self.missing(path, said(error, path, f"getting status of '{path}'")) from None
             if stat.S_ISLNK(mode):
                 target = os.readlink(disk)
                 if self.reads is not None:
@@ -430,6 +486,22 @@ class Files:
                 continue
             return path
         raise self._failure(f"too many symbolic links at '{path}'")
+
+    def add_worktree(self, store_path: str, top: str) -> None:
+        """The store object ``store_path`` is the working tree ``top`` without the files that Git does not track."""
+        self._worktrees[store_path] = top
+
+    def missing(self, path: str, message: str) -> EvalError:
+        """What to raise where nothing can be read at ``path``: ``message``, or that Git does not track what is there."""
+        end = path.find("/", len(_STORE))
+        top = self._worktrees.get(path[:end]) if end > 0 else None
+        if top is not None and os.path.lexists(top + path[end:]):
+            below = path[end + 1 :]
+            message = (
+                f"path '{below}' in the repository '{top}' is not tracked by Git; to make it visible here, run: "
+                f"git -C '{top}' add '{below}'"
+            )
+        return self._failure(message)
 
     def _failure(self, message: str) -> EvalError:
         """An error that nothing was noted for: whoever carries on after it has no answer to be used again."""

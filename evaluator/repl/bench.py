@@ -31,7 +31,7 @@ class Bench:
         self._loaded: list[tuple[str, bool]] = []
         self._slots: dict[str, int] = {}
         self._env: Env = base_env()
-        self.access: Final = LocalAccess(options.store, options.read_write is not False)
+        self.access: Final = LocalAccess(options.store, options.read_write is not False, options.settings)
         self.session = asking.new_session(options, self._files, self.access)
         self._given = asking.arguments(options, self.session)
 

@@ -186,6 +186,20 @@ class Unrealised(EvalError):
         self.path = path
 
 
+class BuildFailure(EvalError):
+    """Something that evaluation needs could not be built; ``exit_code`` is what a command ends with because of it.
+
+    ``element`` of a string context asked for it, ``drv_path`` is what failed, ``log`` the last lines of what it said.
+    """
+
+    def __init__(self, message: str, element: str, drv_path: str, log: list[str], exit_code: int) -> None:
+        super().__init__(message)
+        self.element: Final = element
+        self.drv_path: Final = drv_path
+        self.log: Final = log
+        self.exit_code: Final = exit_code
+
+
 class Interrupted(BaseException):
     """The evaluation was cancelled or used its budget up; every thunk is as it was."""
 
