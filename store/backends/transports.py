@@ -6,6 +6,7 @@ Which package each one needs is imported when one is opened.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from store.backends.packs import as_store_error
+from store.backends.partial import LARGE, partial
 from store.castore.services import ReadOnly, Refused, StoreError, Unreachable
 
 if TYPE_CHECKING:
@@ -120,9 +122,21 @@ class FolderTransport:
 
 
 class HttpTransport:
-    """A cache over HTTP. What fails for the moment is tried again; a token is sent with every request."""
+    """A cache over HTTP. What fails for the moment is tried again; a token is sent with every request.
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: float = 30, attempts: int = 4) -> None:
+    A download that breaks off goes on where it was, if the server can do that; with ``partial``, a folder, a large one
+    even in the next process.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        timeout: float = 30,
+        attempts: int = 4,
+        partial: Path | None = None,
+    ) -> None:
         import httpx
 
         headers = {"User-Agent": "tvix-store", "Accept-Encoding": "identity"}
@@ -130,6 +144,7 @@ class HttpTransport:
             headers["Authorization"] = f"Bearer {token}"
         self.url = url.rstrip("/")
         self._attempts = attempts
+        self._partial = partial
         self._client = httpx.Client(headers=headers, timeout=timeout, follow_redirects=True)
 
     def get(self, name: str, limit: int) -> bytes | None:
@@ -154,7 +169,7 @@ class HttpTransport:
 
     def stream(self, name: str) -> Iterator[bytes] | None:
         response = self._open("GET", name)
-        return None if response is None else self._pieces(name, response)
+        return None if response is None else self._kept(name, response)
 
     def has(self, name: str) -> bool:
         response = self._open("HEAD", name)
@@ -184,8 +199,11 @@ class HttpTransport:
     def close(self) -> None:
         self._client.close()
 
-    def _open(self, method: str, name: str) -> httpx.Response | None:
-        """The answer, its body not yet read; None for what is not there. Tries again what may pass."""
+    def _open(self, method: str, name: str, start: int = 0) -> httpx.Response | None:
+        """The answer, its body not yet read; None for what is not there. Tries again what may pass.
+
+        With ``start`` the bytes from there on are asked for, which not every server gives (then all come).
+        """
         import httpx
 
         reason = ""
@@ -193,7 +211,8 @@ class HttpTransport:
             if attempt:
                 time.sleep(0.1 * 4 ** (attempt - 1))
             try:
-                request = self._client.build_request(method, f"{self.url}/{name}")
+                headers = {"Range": f"bytes={start}-"} if start else {}
+                request = self._client.build_request(method, f"{self.url}/{name}", headers=headers)
                 response = self._client.send(request, stream=True)
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise Refused(f"{self.url}/{name}: {_reason(error)}") from error
@@ -210,15 +229,71 @@ class HttpTransport:
                 break
         raise Unreachable(f"{self.url}/{name}: {reason}")
 
-    def _pieces(self, name: str, response: httpx.Response) -> Iterator[bytes]:
+    def _kept(self, name: str, response: httpx.Response) -> Iterator[bytes]:
+        """The body, what an earlier process had of it already, and kept for a later one until it is complete."""
+        length = response.headers.get("Content-Length", "")
+        size = int(length) if length.isascii() and length.isdigit() else 0
+        kept = None
+        if self._partial is not None and size >= LARGE:
+            kept = partial(self._partial, f"{self.url}/{name}", size, response.headers.get("ETag", ""))
+        if kept is None:
+            yield from self._pieces(name, response, 0)
+            return
+        try:
+            start = kept.size
+            if start:
+                response.close()
+                yield from kept.pieces()
+                again = self._open("GET", name, start)
+                if again is None:
+                    raise Unreachable(f"{self.url}/{name} is gone")
+                response = again
+            for piece in self._pieces(name, response, start):
+                kept.add(piece)
+                yield piece
+            kept.forget()
+        finally:
+            kept.close()
+
+    def _pieces(self, name: str, response: httpx.Response, start: int) -> Iterator[bytes]:
+        """The body from ``start`` on, of an answer that was asked for it; goes on where it breaks off."""
         import httpx
 
-        try:
-            yield from response.iter_raw(_PIECE)
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{self.url}/{name}: {_reason(error)}") from error
-        finally:
-            response.close()
+        at = start
+        attempts = self._attempts
+        while True:
+            try:
+                skip = at - self._begins(name, response)
+                for piece in response.iter_raw(_PIECE):
+                    if skip >= len(piece):
+                        skip -= len(piece)
+                        continue
+                    data = piece[skip:] if skip else piece
+                    skip = 0
+                    at += len(data)
+                    attempts = self._attempts
+                    yield data
+                return
+            except httpx.HTTPError as error:
+                attempts -= 1
+                if not attempts:
+                    raise Unreachable(f"{self.url}/{name}: {_reason(error)}") from error
+            finally:
+                response.close()
+            time.sleep(0.1 * 4 ** (self._attempts - attempts - 1))
+            again = self._open("GET", name, at)
+            if again is None:
+                raise Unreachable(f"{self.url}/{name} is gone")
+            response = again
+
+    def _begins(self, name: str, response: httpx.Response) -> int:
+        """Which byte of the file the body of an answer begins with."""
+        if response.status_code != 206:
+            return 0
+        found = re.match(r"bytes ([0-9]+)-", response.headers.get("Content-Range", ""))
+        if found is None:
+            raise Unreachable(f"{self.url}/{name}: a part of it came, but not which")
+        return int(found.group(1))
 
 
 class ObjectTransport:

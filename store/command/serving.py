@@ -140,20 +140,40 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def _send_nar(self, info: PathInfo) -> None:
-        self.send_response(HTTPStatus.OK)
+        tag = f'"{info.nar_hash().nix32()}"'
+        start = self._start(info.nar_size, tag)
+        if start:
+            self.send_response(HTTPStatus.PARTIAL_CONTENT)
+            self.send_header("Content-Range", f"bytes {start}-{info.nar_size - 1}/{info.nar_size}")
+        else:
+            self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "application/x-nix-nar")
-        self.send_header("Content-Length", str(info.nar_size))
+        self.send_header("Content-Length", str(info.nar_size - start))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", tag)
         self.end_headers()
         if self.command == "HEAD":
             return
         try:
             for piece in self.server.store.nar(info):
-                self.wfile.write(piece)
+                if start >= len(piece):
+                    start -= len(piece)
+                    continue
+                self.wfile.write(piece[start:] if start else piece)
+                start = 0
         except StoreError as error:
             # The length was announced: closing early tells the other side that this is not all.
             print(f"tvix-store: {info.path}: {error}", file=sys.stderr)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _start(self, size: int, tag: str) -> int:
+        """From which byte on an archive is wanted; of ranges only those to the end are served, else all of it."""
+        found = re.fullmatch(r"bytes=([0-9]{1,18})-", self.headers.get("Range", ""))
+        if found is None or self.headers.get("If-Range", tag) != tag:
+            return 0
+        start = int(found.group(1))
+        return start if start < size else 0
 
     def _put(self) -> None:
         if not self._may_write():

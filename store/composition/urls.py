@@ -154,6 +154,7 @@ def _file(url: str, parts: SplitResult) -> Store:
 
 
 def _http(url: str, parts: SplitResult) -> Store:
+    from store.backends.partial import default_folder
     from store.backends.transports import HttpTransport
 
     options = Options(parts.query, url, _CACHE | {"store", "token-file", "timeout"})
@@ -162,7 +163,8 @@ def _http(url: str, parts: SplitResult) -> Store:
     token_file = options.text("token-file", "")
     base = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
     token = _read(token_file, url).strip() if token_file else None
-    return _cache(HttpTransport(base, token=token, timeout=options.number("timeout") or 30), base, options)
+    timeout = options.number("timeout") or 30
+    return _cache(HttpTransport(base, token=token, timeout=timeout, partial=default_folder()), base, options)
 
 
 def _object(url: str, parts: SplitResult) -> Store:
