@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from builder import outputs
-from builder.events import BuildEvent, Failed, LogLine, Succeeded, Why
+from builder.events import BuildEvent, Failed, LogLine, Started, Succeeded, Why
 from builder.logs import Logs
 from builder.outcome import BuildFailed, Cancelled
 from builder.prepare import UNLIMITED, Limits, prepare
@@ -16,6 +17,9 @@ from builder.request import RequestError
 from builder.service import BuildService
 from store.composition.castore_store import CastoreStore
 from store.derivation import Derivation
+
+if TYPE_CHECKING:
+    from builder import fetch
 
 _KINDS = {Why.TIME: "timeout", Why.SILENCE: "timeout", Why.REFUSED: "unbuildable", Why.UNREACHABLE: "unbuildable"}
 
@@ -25,6 +29,7 @@ class Making:
     """How derivations are built: the same for all of a call.
 
     ``cores``: what a build is told to use (0: all). ``tail``: so many lines of the log are told with a failure.
+    ``fetching``: what ``builtin:fetchurl`` may do (None: as it comes).
     """
 
     store: CastoreStore
@@ -33,6 +38,7 @@ class Making:
     limits: Limits = UNLIMITED
     cores: int = 0
     tail: int = 25
+    fetching: fetch.Limits | None = None
 
     def make(
         self,
@@ -48,7 +54,7 @@ class Making:
         Raises ``BuildFailed``, ``Cancelled``, and ``StoreError``.
         """
         if drv.builder.startswith("builtin:"):
-            return self._fetched(drv_path, drv, cancel)
+            return self._fetched(drv_path, drv, cancel, hear)
         systems = self.service.systems()
         if drv.system not in systems:
             mine = ", ".join(sorted(systems))
@@ -89,9 +95,37 @@ class Making:
             return {name: info.path for name, info in outputs.register(self.store, drv_path, drv, ended).items()}
         except outputs.NotDeterministic as error:
             raise BuildFailed(drv_path, str(error), said, "not-deterministic") from None
+        except outputs.HashMismatch as error:
+            raise BuildFailed(drv_path, str(error), said, "hash-mismatch") from None
         except outputs.OutputError as error:
             raise BuildFailed(drv_path, str(error), said) from None
 
-    def _fetched(self, drv_path: str, drv: Derivation, cancel: threading.Event) -> dict[str, str]:
-        """What the builders do that are no programs."""
-        raise BuildFailed(drv_path, f"there is no builder '{drv.builder}'", (), "unbuildable")
+    def _fetched(
+        self, drv_path: str, drv: Derivation, cancel: threading.Event, hear: Callable[[BuildEvent], None]
+    ) -> dict[str, str]:
+        """What the one builder makes that is no program: ``builtin:fetchurl``."""
+        from builder import fetch
+        from builder.fetch.derivation import fetch_derivation, is_fetch
+
+        if not is_fetch(drv):
+            raise BuildFailed(drv_path, f"there is no builder '{drv.builder}'", (), "unbuildable")
+        said: deque[str] = deque(maxlen=self.tail)
+
+        def say(line: str) -> None:
+            said.append(line)
+            hear(LogLine(line.encode("utf-8", "surrogateescape")))
+
+        hear(Started("fetch"))
+        limits = replace(self.fetching or fetch.Limits(), cancel=cancel)
+        try:
+            made = fetch_derivation(self.store, drv, limits, say)
+        except fetch.HashMismatch as error:
+            raise BuildFailed(drv_path, str(error), tuple(said), "hash-mismatch") from None
+        except fetch.FetchError as error:
+            if cancel.is_set():
+                raise Cancelled(f"fetching for '{drv_path}' was cancelled") from None
+            raise BuildFailed(drv_path, str(error), tuple(said)) from None
+        for info in made.values():
+            if info.deriver is None:
+                self.store.put_info(replace(info, deriver=drv_path))
+        return {name: info.path for name, info in made.items()}

@@ -23,7 +23,11 @@ from store.derivation import FIXED, INPUT_ADDRESSED, Derivation
 from store.hashes import Hash, Hasher
 from store.store_path import digest_of, fixed_path, output_path_name, source_path
 
-__all__ = ["NotDeterministic", "OutputError", "compare", "register"]
+__all__ = ["HashMismatch", "NotDeterministic", "OutputError", "compare", "register"]
+
+
+class HashMismatch(OutputError):
+    """A fixed output has another hash than it must."""
 
 
 class NotDeterministic(OutputError):
@@ -153,7 +157,7 @@ class _Registration:
         expected = Hash(wanted.algo, bytes.fromhex(wanted.hash))
         got = self._hash(output.node, wanted.method, wanted.algo, output.nar_sha256)
         if got != expected:
-            raise OutputError(
+            raise HashMismatch(
                 f"hash mismatch in fixed-output derivation '{self.drv_path}':\n"
                 f"  specified: {expected.sri()}\n"
                 f"     got:    {got.sri()}"

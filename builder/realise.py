@@ -11,19 +11,22 @@ store, with their sources and input derivations (:meth:`store.composition.castor
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.outcome import BuildFailed, Cancelled, RealiseError, Wish
-from builder.places import state_folder
+from builder.places import own_folder, state_folder
 from builder.progress import Event
 from builder.settings import Settings, load
 from store.composition.castore_store import CastoreStore
 from store.composition.protocol import Store
 
 if TYPE_CHECKING:
+    from builder.fetch import Limits
     from builder.making import Making
     from builder.plan import Plan, Planner
     from builder.service import BuildService
@@ -38,8 +41,9 @@ class Realiser:
     ``service`` builds (None: containers in this process, :mod:`builder.oci`). ``substituters`` are asked before
     anything is built (None: those of ``settings``, which are Nix's configuration unless given). ``jobs`` builds run at
     once (None: ``max-jobs`` of the settings). ``keep_going``: a failure cuts only what hangs on it, and is raised when
-    all the rest is done. ``check``: derivations wished for are built again and compared. ``on_event`` hears what
-    happens, one event at a time. Raises ``SettingsError`` for a configuration that cannot be read.
+    all the rest is done. ``check``: derivations wished for are built again and compared. ``fetching``: what
+    ``builtin:fetchurl`` may do. ``on_event`` hears what happens, one event at a time. Raises ``SettingsError`` for a
+    configuration that cannot be read.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Realiser:
         jobs: int | None = None,
         keep_going: bool | None = None,
         check: bool = False,
+        fetching: Limits | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self.store = store
@@ -61,6 +66,7 @@ class Realiser:
         self.check = check
         self._service = service
         self._given = substituters
+        self._fetching = fetching
         self._substituters: Substituters | None = None
         self._making: Making | None = None
         self._on_event = on_event
@@ -100,9 +106,18 @@ class Realiser:
 
     def service(self) -> BuildService:
         """What builds: the service that was given, else containers in this process."""
-        if self._service is None:
-            raise NotImplementedError
-        return self._service
+        with self._lock:
+            if self._service is None:
+                from builder.checkouts import Checkouts
+                from builder.oci.service import OciBuildService
+
+                self._service = OciBuildService(
+                    self.store,
+                    folder=own_folder(self.store, "builder"),
+                    checkouts=Checkouts(self.store, own_folder(self.store, "checkouts")),
+                    keep_failed=Path(tempfile.gettempdir()) if self.settings.keep_failed else None,
+                )
+            return self._service
 
     def close(self) -> None:
         """Let go of the substituters that were opened here."""
@@ -153,7 +168,7 @@ class Realiser:
             if self._making is None:
                 from builder.logs import Logs
                 from builder.making import Making
-                from builder.prepare import Limits
+                from builder.prepare import Limits as BuildLimits
 
                 settings = self.settings
                 kept = settings.keep_build_log
@@ -161,13 +176,14 @@ class Realiser:
                     self.store,
                     self.service(),
                     Logs(os.path.join(state_folder(self.store), "logs")) if kept else None,
-                    Limits(
+                    BuildLimits(
                         seconds=settings.timeout,
                         silence=settings.max_silent_time,
                         log_size=settings.max_build_log_size,
                     ),
                     settings.cores,
                     settings.log_lines,
+                    self._fetching,
                 )
             return self._making
 

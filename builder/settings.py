@@ -3,7 +3,7 @@
 Specification: the Nix manual, "nix.conf". Read in this order, later ones winning: ``$NIX_CONF_DIR/nix.conf``
 (``/etc/nix/nix.conf``), the user's files (``$NIX_USER_CONF_FILES``, else ``nix/nix.conf`` in ``$XDG_CONFIG_DIRS`` and
 ``$XDG_CONFIG_HOME``), the text in ``$NIX_CONFIG``, and what the command line says. ``extra-NAME`` adds to a list.
-Settings of other parts of Nix are passed over here.
+What is of no meaning here is passed over: other parts of Nix, and how to sandbox, for builds always are.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class Settings:
     require_sigs: bool = True
     substitute: bool = True
     always_allow_substitutes: bool = False
-    fallback: bool = False
     connect_timeout: int = 0
     max_jobs: int = 1
     cores: int = 0
@@ -42,15 +41,6 @@ class Settings:
     keep_failed: bool = False
     keep_build_log: bool = True
     log_lines: int = 25
-    sandbox: str = "true"
-    sandbox_fallback: bool = False
-    sandbox_paths: tuple[str, ...] = ()
-    filter_syscalls: bool = True
-    system: str = ""
-    extra_platforms: tuple[str, ...] = ()
-    system_features: tuple[str, ...] = ("nixos-test", "benchmark", "big-parallel", "uid-range")
-    allow_import_from_derivation: bool = True
-    netrc_file: str = ""
 
 
 #: Names that settings have, or had.
@@ -60,19 +50,12 @@ _ALIASES = {
     "build-timeout": "timeout",
     "build-max-silent-time": "max-silent-time",
     "build-keep-log": "keep-build-log",
-    "build-use-sandbox": "sandbox",
-    "build-use-chroot": "sandbox",
-    "build-sandbox-paths": "sandbox-paths",
-    "build-chroot-dirs": "sandbox-paths",
-    "build-fallback": "fallback",
     "binary-caches": "substituters",
     "binary-cache-public-keys": "trusted-public-keys",
     "use-binary-caches": "substitute",
 }
 
 _DEFAULTS = {each.name.replace("_", "-"): each.default for each in fields(Settings)}
-#: ``extra-platforms`` is the whole name of a setting.
-_NOT_ADDING = {"extra-platforms"}
 
 
 @dataclass
@@ -82,7 +65,7 @@ class _Reader:
     values: dict[str, object] = field(default_factory=dict)
 
     def take(self, name: str, value: str, where: str) -> None:
-        adding = name.startswith("extra-") and name not in _NOT_ADDING
+        adding = name.startswith("extra-")
         bare = name.removeprefix("extra-") if adding else name
         bare = _ALIASES.get(bare, bare)
         if bare not in _DEFAULTS:
@@ -96,12 +79,8 @@ class _Reader:
             raise SettingsError(f"{where}: '{bare}' is no list, so nothing can be added to it with '{name}'")
         elif isinstance(default, bool):
             self.values[bare] = _switch(bare, value, where)
-        elif isinstance(default, int):
-            self.values[bare] = _number(bare, value, where)
         else:
-            if bare == "sandbox" and value not in ("true", "false", "relaxed"):
-                raise SettingsError(f"{where}: 'sandbox' is true, false or relaxed, not '{value}'")
-            self.values[bare] = value
+            self.values[bare] = _number(bare, value, where)
 
     def read(self, text: str, where: str, folder: str, depth: int = 0) -> None:
         for number, line in enumerate(text.splitlines(), 1):
