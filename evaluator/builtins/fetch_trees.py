@@ -1,16 +1,16 @@
 """Source trees: ``fetchGit``, ``fetchMercurial`` and ``fetchTree``, and what all fetchers share.
 
-Evaluation downloads nothing: a tree that ``narHash`` pins has a store path that the hash alone determines. What
-else the set of a tree says is known only where the arguments say it; asking for the rest is an error.
+A tree that ``narHash`` pins has a store path that the hash alone determines: it is fetched when somebody reads from it,
+or asks for what the arguments do not say. Any other is fetched at once (:mod:`evaluator.flakes.fetcher`).
 """
 
 from __future__ import annotations
 
-import os
 import time
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from evaluator.builtins.flake_refs import parse_flake_ref
+from evaluator.fetching import Tree
 from evaluator.runtime.coerce import as_string, as_string_no_context, canonical, coerce, make_string
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
@@ -19,26 +19,38 @@ from evaluator.session import Session
 from store import store_path
 from store.hashes import Hash, HashError, parse_allow_empty
 
-NOT_HERE: Final = "evaluation does not download"
+if TYPE_CHECKING:
+    from evaluator.fetching import Fetching
+
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 
 @final
-class Unfetched(Code):
-    """An attribute that only the fetched thing could tell."""
+class OnDemand(Code):
+    """An attribute of a pinned tree that only the tree itself can tell: asking for it fetches the tree."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, session: Session, name: str, items: dict[str, object]) -> None:
+        self.session: Final = session
         self.name: Final = name
-        self.url: Final = url
+        self.items: Final = items
 
     def eval(self, env: Env) -> object:
-        raise EvalError(f"the attribute '{self.name}' of '{self.url}' is known only after fetching, and {NOT_HERE}")
+        found = described(fetching(self.session).tree(self.session, self.items), self.items, False)
+        value = found.get(self.name)
+        if value is None:
+            kind = _text(self.items, "type")
+            raise EvalError(f"'{_address(kind, self.items)}' does not tell the attribute '{self.name}'")
+        return value
 
 
-def unfetched(name: str, url: str) -> object:
-    """A delayed error for an attribute that only the fetched thing could tell."""
-    env: Env = [None]
-    return Thunk(Unfetched(name, url), env)
+def fetching(session: Session) -> Fetching:
+    """Who fetches for a session."""
+    found = session.fetcher
+    if found is None:
+        from evaluator.flakes.fetcher import fetcher_of
+
+        found = fetcher_of(session)
+    return found
 
 
 def read_hash(text: str, algo: str | None) -> Hash:
@@ -48,12 +60,13 @@ def read_hash(text: str, algo: str | None) -> Hash:
         raise EvalError(str(error)) from None
 
 
-def pinned(name: str, recursive: bool, expected: Hash, hint: str) -> object:
-    """The path of a fixed output as a string with itself as context."""
+def pinned(session: Session, name: str, recursive: bool, expected: Hash, hint: str, items: dict[str, object]) -> object:
+    """The path of a fixed output as a string with itself as context; ``items`` say how it is fetched when needed."""
     try:
         path = store_path.fixed_output_path(name, recursive, expected)
     except store_path.BadStorePath as error:
         raise EvalError(f"{hint}: {error}") from None
+    fetching(session).declare(session, path, items)
     return make_string(path, frozenset([path]))
 
 
@@ -170,76 +183,69 @@ def _date(seconds: int) -> str:
     return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds))
 
 
-def _tree(session: Session, who: str, items: dict[str, object]) -> object:
-    """The set that a fetched tree is. Raises EvalError unless its content is pinned (or is a local path)."""
+def described(tree: Tree, items: dict[str, object], empty_rev: bool) -> Attrs:
+    """The set that a fetched tree is. ``empty_rev``: one without a revision has one of zeros, as fetchGit has it."""
+    kind = _text(tree.items, "type")
+    result: dict[str, object] = {
+        "narHash": tree.nar_hash,
+        "outPath": make_string(tree.path, frozenset([tree.path])),
+    }
+    rev = _text(tree.items, "rev")
+    if not rev and empty_rev:
+        rev = "0" * 40
+    if rev:
+        result["rev"] = rev
+        result["shortRev"] = rev[: 12 if kind == "hg" else 7]
+    if tree.dirty:
+        result["dirtyRev"] = tree.dirty + "-dirty"
+        result["dirtyShortRev"] = tree.dirty[:7] + "-dirty"
+    if "revCount" in tree.items:
+        result["revCount"] = tree.items["revCount"]
+    elif empty_rev:
+        result["revCount"] = 0
+    if kind == "git":
+        result["submodules"] = items.get("submodules", False)
+    if "branch" in tree.items:
+        result["branch"] = tree.items["branch"]
+    if tree.modified >= 0:
+        result["lastModified"] = tree.modified
+        result["lastModifiedDate"] = _date(tree.modified)
+    return Attrs(result, None)
+
+
+def _tree(session: Session, items: dict[str, object], empty_rev: bool) -> object:
+    """The set that an input is: of a pinned one without fetching it."""
+    nar_hash = _text(items, "narHash")
+    if not nar_hash:
+        return described(fetching(session).tree(session, items), items, empty_rev)
     kind = _text(items, "type")
     address = _address(kind, items)
-    result: dict[str, object] = {}
-    nar_hash = _text(items, "narHash")
-    if kind == "path" and not nar_hash:
-        return _local_tree(session, items)
-    if not nar_hash:
-        raise EvalError(
-            f"'{who}' would have to download '{address}', and {NOT_HERE}; "
-            "give its 'narHash' and it is fetched when something is built from it"
-        )
     expected = read_hash(nar_hash, "sha256")
     name = _text(items, "name") or "source"
-    result["outPath"] = pinned(name, True, expected, f"cannot name what '{who}' fetches from '{address}'")
-    result["narHash"] = expected.sri()
-    if kind in ("git", "hg", "github", "gitlab", "sourcehut"):
-        rev = _text(items, "rev")
-        if rev:
-            result["rev"] = rev
-            result["shortRev"] = rev[: 12 if kind == "hg" else 7]
-        else:
-            result["rev"] = unfetched("rev", address)
-            result["shortRev"] = unfetched("shortRev", address)
-        if kind == "git" or kind == "hg":
-            result["revCount"] = items.get("revCount", unfetched("revCount", address))
+    result: dict[str, object] = {"narHash": expected.sri()}
+    result["outPath"] = pinned(session, name, True, expected, f"cannot name what is fetched from '{address}'", items)
+    wanted = ["lastModified", "lastModifiedDate"] if kind != "hg" and kind != "file" else []
+    rev = _text(items, "rev")
+    if rev:
+        result["rev"] = rev
+        result["shortRev"] = rev[: 12 if kind == "hg" else 7]
+    elif kind == "git" or kind == "hg" or kind == "github" or kind == "gitlab" or kind == "sourcehut":
+        wanted += ["rev", "shortRev"]
+    if "revCount" in items:
+        result["revCount"] = items["revCount"]
+    elif kind == "git" or kind == "hg":
+        wanted.append("revCount")
     if kind == "git":
         result["submodules"] = items.get("submodules", False)
     modified = items.get("lastModified")
     if isinstance(modified, int):
         result["lastModified"] = modified
         result["lastModifiedDate"] = _date(modified)
-    elif kind != "hg" and kind != "file":
-        result["lastModified"] = unfetched("lastModified", address)
-        result["lastModifiedDate"] = unfetched("lastModifiedDate", address)
+    for attribute in wanted:
+        if attribute not in result:
+            env: Env = [None]
+            result[attribute] = Thunk(OnDemand(session, attribute, items), env)
     return Attrs(result, None)
-
-
-def _local_tree(session: Session, items: dict[str, object]) -> object:
-    path = canonical(_text(items, "path")) if _text(items, "path").startswith("/") else ""
-    if not path:
-        raise EvalError(f"cannot fetch input 'path:{_text(items, 'path')}' because it uses a relative path")
-    files = session.files
-    if not files.exists(path):
-        raise EvalError(f"path '{path}' does not exist")
-    digest = files.nar_sha256(path)
-    stored = store_path.source_path("source", digest.hex())
-    modified = items.get("lastModified")
-    seconds = modified if isinstance(modified, int) else int(_newest(files.origin(path)))
-    if files.reads is not None and not isinstance(modified, int):
-        files.reads.refuse("it depends on time stamps of files")
-    result: dict[str, object] = {
-        "lastModified": seconds,
-        "lastModifiedDate": _date(seconds),
-        "narHash": Hash("sha256", digest).sri(),
-        "outPath": make_string(stored, frozenset([stored])),
-    }
-    return Attrs(result, None)
-
-
-def _newest(path: str) -> float:
-    """When the newest file under ``path`` was changed, in seconds."""
-    newest = os.lstat(path).st_mtime
-    for directory, folders, files in os.walk(path):
-        for name in folders:
-            newest = max(newest, os.lstat(os.path.join(directory, name)).st_mtime)
-        for name in files:
-            newest = max(newest, os.lstat(os.path.join(directory, name)).st_mtime)
-    return newest
 
 
 def fetch_tree(session: Session, value: object) -> object:
@@ -257,9 +263,9 @@ def fetch_tree(session: Session, value: object) -> object:
     if "dir" in items:
         items.pop("dir")
     _check_input(kind, items)
-    if kind == "indirect":
-        raise EvalError(f"'fetchTree' would look up '{_address(kind, items)}' in the flake registry, and {NOT_HERE}")
-    return _tree(session, "fetchTree", items)
+    if kind == "path" and _text(items, "path").startswith("/"):
+        items["path"] = canonical(_text(items, "path"))
+    return _tree(session, items, False)
 
 
 def fetch_git(session: Session, value: object) -> object:
@@ -272,7 +278,9 @@ def fetch_git(session: Session, value: object) -> object:
         items = {"url": _as_url(as_string(coerce(session, value, False, False)))}
     items["type"] = "git"
     _check_input("git", items)
-    return _tree(session, "fetchGit", items)
+    if "exportIgnore" not in items:
+        items["exportIgnore"] = True
+    return _tree(session, items, True)
 
 
 def fetch_mercurial(session: Session, value: object) -> object:
@@ -295,4 +303,4 @@ def fetch_mercurial(session: Session, value: object) -> object:
         items.pop("rev")
         items["ref"] = rev
     items["type"] = "hg"
-    return _tree(session, "fetchMercurial", items)
+    return _tree(session, items, False)

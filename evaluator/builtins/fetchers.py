@@ -1,15 +1,14 @@
 """Fetchers, and what belongs to flakes.
 
-Evaluation downloads nothing. A fetch whose content is pinned by a hash has a store path that the hash alone
-determines: its value is that path, and reading from a path that nobody has made yet raises
-:class:`~evaluator.runtime.errors.Unrealised`. A fetch without a hash is an error that names the address.
+A fetch whose content is pinned by a hash has a store path that the hash alone determines: its value is that path, and
+reading from it fetches. One without a hash is fetched at once, where that is allowed.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from evaluator.builtins.fetch_trees import NOT_HERE, fetch_git, fetch_mercurial, fetch_tree, pinned, read_hash
+from evaluator.builtins.fetch_trees import fetch_git, fetch_mercurial, fetch_tree, fetching, pinned, read_hash
 from evaluator.builtins.flake_refs import parse_flake_ref, ref_to_text
 from evaluator.builtins.table import Builtin
 from evaluator.runtime.coerce import (
@@ -38,7 +37,7 @@ def _resolve(url: str) -> str:
     return url
 
 
-def _download(who: str, value: object, unpack: bool, name: str) -> object:
+def _download(session: Session, who: str, value: object, unpack: bool, name: str) -> object:
     value = force(value)
     url: str | None = None
     expected: Hash | None = None
@@ -84,19 +83,19 @@ def _download(who: str, value: object, unpack: bool, name: str) -> object:
         fault = str(error).removeprefix("store path ")
         raise EvalError(f"invalid store path name when fetching URL '{url}': name {fault}. {remedy}") from None
     if expected is None:
-        raise EvalError(
-            f"'{who}' would have to download '{url}', and {NOT_HERE}; "
-            "give its 'sha256' and it is fetched when something is built from it"
-        )
-    return pinned(name, unpack, expected, f"cannot name what '{who}' fetches from '{url}'")
+        path = fetching(session).download(session, url, name, unpack, "")
+        return make_string(path, frozenset([path]))
+    kind = "unpacked" if unpack else "download"
+    items: dict[str, object] = {"type": kind, "url": url, "name": name, "hash": expected.sri()}
+    return pinned(session, name, unpack, expected, f"cannot name what '{who}' fetches from '{url}'", items)
 
 
 def fetch_url(session: Session, value: object) -> object:
-    return _download("fetchurl", value, False, "")
+    return _download(session, "fetchurl", value, False, "")
 
 
 def fetch_tarball(session: Session, value: object) -> object:
-    return _download("fetchTarball", value, True, "source")
+    return _download(session, "fetchTarball", value, True, "source")
 
 
 # --- closures, flakes, outputs ---------------------------------------------------------------------
@@ -154,13 +153,15 @@ def fetch_closure(session: Session, value: object) -> object:
     if not separator or scheme not in ("http", "https"):
         raise EvalError("'fetchClosure' only supports http:// and https:// stores")
     path = to_path or from_path
+    declared: dict[str, object] = {"type": "closure", "url": from_store, "inputAddressed": input_addressed}
+    fetching(session).declare(session, path, declared)
     return make_string(path, frozenset([path]))
 
 
 def get_flake(session: Session, value: object) -> object:
-    text = as_string_no_context(value)
-    parse_flake_ref(text)
-    raise EvalError(f"'getFlake' would have to fetch '{text}' and what it locks, and {NOT_HERE}")
+    from evaluator.flakes.calling import get_flake as called
+
+    return called(session, as_string_no_context(value))
 
 
 def parse_ref(session: Session, value: object) -> object:

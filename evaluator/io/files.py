@@ -492,7 +492,7 @@ class Files:
         self._worktrees[store_path] = top
 
     def missing(self, path: str, message: str) -> EvalError:
-        """What to raise where nothing can be read at ``path``: ``message``, or that Git does not track what is there."""
+        """What to raise where nothing is to be read: ``message``, or that Git does not track what is at ``path``."""
         end = path.find("/", len(_STORE))
         top = self._worktrees.get(path[:end]) if end > 0 else None
         if top is not None and os.path.lexists(top + path[end:]):

@@ -1,0 +1,75 @@
+# From a locked flake to what `getFlake` answers.
+#
+# `lock` is flake.lock, read; a node that lies inside another one's tree has `within = { node, dir }`.
+# `source` is the tree of the flake itself and `dir` the folder in it that holds its flake.nix.
+{
+  lock,
+  source,
+  dir,
+}:
+
+let
+  inherit (builtins)
+    foldl'
+    isFunction
+    isList
+    mapAttrs
+    removeAttrs
+    ;
+
+  below = outer: inner: if inner == "" then outer else outer + "/" + inner;
+
+  # An input is a node's name, or the way to it from the root, input by input.
+  nodeOf =
+    input: if isList input then foldl' (node: name: nodeOf lock.nodes.${node}.inputs.${name}) lock.root input else input;
+
+  treeOf =
+    name: node:
+    if name == lock.root then
+      source
+    else if node ? within then
+      trees.${node.within.node}
+    else
+      builtins.fetchTree (node.info or { } // removeAttrs node.locked [ "dir" ]);
+
+  folderOf =
+    name: node:
+    if name == lock.root then
+      dir
+    else if node ? within then
+      node.within.dir
+    else
+      node.locked.dir or "";
+
+  flakeOf =
+    name: node:
+    let
+      sourceInfo = trees.${name};
+      outPath = below sourceInfo.outPath (folderOf name node);
+      flake = import (outPath + "/flake.nix");
+      inputs = mapAttrs (_: input: flakes.${nodeOf input}) (node.inputs or { });
+      outputs = flake.outputs (inputs // { self = result; });
+      result =
+        outputs
+        // sourceInfo
+        // {
+          inherit
+            inputs
+            outPath
+            outputs
+            sourceInfo
+            ;
+          _type = "flake";
+        };
+    in
+    if !(node.flake or true) then
+      sourceInfo // { inherit outPath sourceInfo; }
+    else if isFunction flake.outputs then
+      result
+    else
+      throw "the 'outputs' of the flake '${outPath}' are no function";
+
+  trees = mapAttrs treeOf lock.nodes;
+  flakes = mapAttrs flakeOf lock.nodes;
+in
+flakes.${lock.root}

@@ -1,0 +1,12 @@
+"""Fetching for evaluations, and flakes.
+
+* :mod:`evaluator.flakes.fetcher`     the door through which evaluation fetches: what may be fetched, and when
+* :mod:`evaluator.flakes.forges`      GitHub, GitLab and SourceHut: addresses, and which revision a branch is at
+* :mod:`evaluator.flakes.registry`    what a name like ``nixpkgs`` means
+* :mod:`evaluator.flakes.reference`   flake references as people write them
+* :mod:`evaluator.flakes.definition`  what a ``flake.nix`` says of its inputs
+* :mod:`evaluator.flakes.lock_file`   ``flake.lock``: read, written, shown
+* :mod:`evaluator.flakes.locking`     which inputs to lock to what
+* :mod:`evaluator.flakes.calling`     from a flake to its outputs: ``getFlake``
+* :mod:`evaluator.flakes.command`     ``tvix-eval flake …``
+"""

@@ -1,0 +1,425 @@
+"""The door through which evaluation fetches.
+
+Files, folders and repositories of this machine may always be read; others only where the user allows the network. A
+working tree is not copied: its files are read where they are, those that Git does not track left out. All else goes to
+the store. What is not pinned is fetched once for a session, and no answer that depends on it is used again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from evaluator.builtins.control import say
+from evaluator.fetching import Tree
+from evaluator.runtime.errors import EvalError
+from store import store_path
+from store.hashes import Hash, HashError, parse
+
+if TYPE_CHECKING:
+    from builder.fetch.limits import Limits
+    from builder.fetch.worktree import Worktree
+    from evaluator.flakes.registry import Registries
+    from evaluator.session import Session
+    from store.composition.castore_store import CastoreStore
+
+OFFLINE = (
+    "the editor's evaluation may not fetch; 'tvix-eval' may, and what it has fetched is known here, too (or pin it by"
+    " a hash and fetch it once)"
+)
+
+
+_UNSAID = frozenset(["narHash", "lastModified", "exportIgnore", "revCount"])
+
+
+class Fetcher:
+    """Fetches into the store that ``open_store`` answers, for sessions that read from it.
+
+    ``network``: whether other machines may be asked; ``remedy`` says what to do where they may not. ``pure``: only what
+    is pinned may be fetched. ``settings`` are Nix's, as a command line gives them.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[], CastoreStore],
+        *,
+        network: bool = False,
+        remedy: str = OFFLINE,
+        pure: bool = False,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        self.network = network
+        self.pure = pure
+        self._remedy = remedy
+        self._open_store = open_store
+        self._settings = settings or {}
+        self._trees: dict[str, Tree] = {}
+        self._limits: Limits | None = None
+        self._registries: Registries | None = None
+
+    # --- what sessions ask ---------------------------------------------------------------------
+
+    def tree(self, session: Session, items: dict[str, object]) -> Tree:
+        key = repr(sorted(items.items(), key=lambda item: item[0]))
+        found = self._trees.get(key)
+        if found is None:
+            found = self._tree(session, items)
+            self._trees[key] = found
+        # What a folder holds is noted as it is read; when it was changed is not.
+        noted = is_pinned(items) or (items.get("type") == "path" and "lastModified" in items)
+        if not noted and session.files.reads is not None:
+            session.files.reads.refuse(f"it depends on what '{describe(items)}' is now")
+        return found
+
+    def download(self, session: Session, url: str, name: str, unpack: bool, expected: str) -> str:
+        from builder.fetch.failure import FetchError
+        from builder.fetch.url import fetch_file, fetch_tarball
+        from store.castore.services import StoreError
+
+        if not expected:
+            who = "fetchTarball" if unpack else "fetchurl"
+            if self.pure:
+                raise EvalError(f"in pure evaluation mode, '{who}' requires a 'sha256' argument, for '{url}'")
+            if session.files.reads is not None:
+                session.files.reads.refuse(f"it depends on what '{url}' is now")
+        wanted = parse(expected) if expected else None
+        try:
+            fetch = fetch_tarball if unpack else fetch_file
+            return fetch(self._open_store(), url, name, wanted, self.limits()).info.path
+        except (FetchError, StoreError) as error:
+            raise EvalError(str(error)) from None
+
+    def substitute(self, session: Session, url: str, path: str) -> None:
+        from builder.fetch.failure import FetchError
+        from store.castore.services import StoreError
+        from store.composition.closure import copy
+        from store.composition.urls import open_url
+
+        try:
+            if not url.startswith("file:"):
+                self.limits().require_network(url)
+            source = open_url(url)
+            try:
+                copy(source, self._open_store(), [path])
+            finally:
+                source.close()
+        except (FetchError, StoreError, ValueError) as error:
+            raise EvalError(f"cannot fetch '{path}' from '{url}': {error}") from None
+
+    def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
+        session.fetches.setdefault(path, _Declared(self, session, path, items))
+
+    def forget(self) -> None:
+        """Trees of this machine may have changed: what is fetched next is looked at again."""
+        self._trees.clear()
+
+    def limits(self) -> Limits:
+        """What a fetch of this session may take and do."""
+        if self._limits is None:
+            from builder.fetch.limits import Limits
+
+            limits = Limits(network=self.network, offline_remedy=self._remedy)
+            for name, field in (("tarball-ttl", "ttl"), ("download-attempts", "attempts")):
+                given = self._settings.get(name, "")
+                if given.isascii() and given.isdigit():
+                    limits = replace(limits, **{field: int(given)})  # type: ignore[arg-type]
+            self._limits = limits
+        return self._limits
+
+    # --- inputs --------------------------------------------------------------------------------
+
+    def resolved(self, items: dict[str, object]) -> dict[str, object]:
+        """The input that a name in a registry means; any other as it is. Raises EvalError."""
+        if items.get("type") != "indirect":
+            return items
+        from builder.fetch.failure import FetchError
+        from evaluator.flakes.registry import Registries
+
+        if self.pure:
+            raise EvalError(f"in pure evaluation mode, '{describe(items)}' cannot be looked up: name an address")
+        if self._registries is None:
+            self._registries = Registries(self._settings, self.limits())
+        try:
+            return self._registries.lookup(items)
+        except FetchError as error:
+            raise EvalError(str(error)) from None
+
+    def _tree(self, session: Session, items: dict[str, object]) -> Tree:
+        from builder.fetch.failure import FetchError
+        from store.castore.services import StoreError
+
+        items = self.resolved(items)
+        if self.pure and not is_pinned(items):
+            raise EvalError(
+                f"in pure evaluation mode, '{describe(items)}' must be locked: give a 'rev' or 'narHash' (or --impure)"
+            )
+        kind = str(items.get("type"))
+        try:
+            if kind == "path":
+                return self._path(session, items)
+            if kind == "git":
+                return self._git(session, items)
+            if kind == "hg":
+                return self._hg(items)
+            if kind in ("tarball", "file"):
+                return self._archive(items, kind == "tarball")
+            if kind in ("github", "gitlab", "sourcehut"):
+                return self._forge(items, kind)
+        except (FetchError, StoreError) as error:
+            raise EvalError(str(error)) from None
+        raise EvalError(f"input type '{kind}' is unsupported")
+
+    def _path(self, session: Session, items: dict[str, object]) -> Tree:
+        path = _text(items, "path")
+        if not path.startswith("/"):
+            raise EvalError(f"cannot fetch input 'path:{path}' because it uses a relative path")
+        files = session.files
+        if not files.exists(path):
+            raise EvalError(f"path '{path}' does not exist")
+        at = files.origin(path)
+        # A folder of a tree has what the tree has: without what was left out there.
+        whole = store_path.split(path)[0] if path.startswith(store_path.STORE_DIR + "/") else ""
+        copy = files.copy(whole) if whole else None
+        keep = None if copy is None or not copy.left_out else _others(copy.left_out)
+        stored, digest = _copied(session, at, _text(items, "name") or "source", keep, at)
+        modified = items.get("lastModified")
+        if not isinstance(modified, int):
+            modified = 1 if path.startswith(store_path.STORE_DIR + "/") else newest(at)
+        return _checked(stored, digest, {**items, "lastModified": modified}, modified)
+
+    def _git(self, session: Session, items: dict[str, object]) -> Tree:
+        from builder.fetch.git import GitSource, fetch_git
+        from builder.fetch.transfer import is_local, local_path
+        from builder.fetch.worktree import worktree
+
+        url = _text(items, "url")
+        submodules = items.get("submodules") is True
+        export_ignore = items.get("exportIgnore") is True
+        name = _text(items, "name") or "source"
+        if is_local(url) and "ref" not in items and "rev" not in items:
+            top = str(local_path(url.partition("?")[0]))
+            found = worktree(top, self.limits(), submodules=submodules, export_ignore=export_ignore)
+            if found is not None:
+                return self._worktree(session, items, found, name)
+        source = GitSource(
+            url=url,
+            ref=_text(items, "ref"),
+            rev=_text(items, "rev"),
+            shallow=items.get("shallow") is True,
+            submodules=submodules,
+            all_refs=items.get("allRefs") is True,
+            export_ignore=export_ignore,
+            name=name,
+        )
+        fetched = fetch_git(self._open_store(), source, _expected(items), self.limits())
+        locked = {**items, "rev": fetched.rev, "lastModified": fetched.last_modified}
+        if fetched.ref:
+            locked["ref"] = fetched.ref
+        if fetched.rev_count is not None:
+            locked["revCount"] = fetched.rev_count
+        return _checked(fetched.info.path, fetched.info.nar_sha256, locked, fetched.last_modified)
+
+    def _worktree(self, session: Session, items: dict[str, object], found: Worktree, name: str) -> Tree:
+        if found.dirty:
+            if self._settings.get("allow-dirty", "true") in ("false", "no", "0"):
+                raise EvalError(f"Git tree '{found.path}' is dirty: commit its changes, or allow it with --allow-dirty")
+            if self._settings.get("warn-dirty", "true") not in ("false", "no", "0"):
+                say(session, f"warning: Git tree '{found.path}' is dirty")
+        stored, digest = _copied(session, found.path, name, found.keeps, found.path)
+        session.files.add_worktree(stored, found.path)
+        locked = {**items, "lastModified": found.last_modified}
+        if not found.dirty:
+            locked |= {"rev": found.head, "ref": found.ref}
+            if items.get("shallow") is not True:
+                if found.shallow:
+                    raise EvalError(
+                        f"'{found.path}' is a shallow Git repository, but a non-shallow repository is needed; say"
+                        " 'shallow = true', or fetch its history with 'git fetch --unshallow'"
+                    )
+                locked["revCount"] = found.rev_count(self.limits())
+        dirty = found.head if found.dirty else ""
+        return _checked(stored, digest, locked, found.last_modified, dirty)
+
+    def _hg(self, items: dict[str, object]) -> Tree:
+        from builder.fetch.mercurial import fetch_mercurial
+
+        rev = _text(items, "rev") or _text(items, "ref")
+        name = _text(items, "name") or "source"
+        url = _text(items, "url")
+        fetched = fetch_mercurial(self._open_store(), url, rev, name, _expected(items), self.limits())
+        locked = {**items, "rev": fetched.rev, "revCount": fetched.rev_count, "branch": fetched.branch}
+        return _checked(fetched.info.path, fetched.info.nar_sha256, locked)
+
+    def _archive(self, items: dict[str, object], unpack: bool) -> Tree:
+        from builder.fetch.url import fetch_file, fetch_tarball
+
+        url = _text(items, "url")
+        name = _text(items, "name") or "source"
+        store = self._open_store()
+        if unpack:
+            fetched = fetch_tarball(store, url, name, _expected(items), self.limits(), dated=True)
+        else:
+            # What pins it is the hash of its archive, not of its contents.
+            fetched = fetch_file(store, url, name, None, self.limits())
+        locked = {**items, **({"url": fetched.immutable} if fetched.immutable else {})}
+        modified = -1 if fetched.last_modified is None else fetched.last_modified
+        return _checked(fetched.info.path, fetched.info.nar_sha256, locked, modified)
+
+    def _forge(self, items: dict[str, object], kind: str) -> Tree:
+        from builder.fetch.memory import Memory
+        from builder.fetch.url import fetch_tarball
+        from evaluator.flakes import forges
+
+        texts = {name: value for name, value in items.items() if isinstance(value, str)}
+        if "rev" not in texts:
+            memory = Memory(self.limits().folder)
+            key = {"kind": kind, **{name: texts.get(name, "") for name in ("host", "owner", "repo", "ref")}}
+            known = memory.recall(**key)
+            if known is not None and known[1] < self.limits().ttl:
+                texts["rev"] = known[0]["rev"]
+            else:
+                texts["rev"] = forges.newest(kind, texts, self.limits())
+                memory.remember({"rev": texts["rev"]}, **key)
+        url = forges.archive(kind, texts)
+        fetched = fetch_tarball(self._open_store(), url, "source", _expected(items), self.limits(), dated=True)
+        modified = -1 if fetched.last_modified is None else fetched.last_modified
+        locked = {**items, "rev": texts["rev"], "lastModified": modified}
+        locked.pop("ref", None)
+        return _checked(fetched.info.path, fetched.info.nar_sha256, locked, modified)
+
+
+class _Declared:
+    """A pinned input that is fetched when somebody reads from its store path."""
+
+    def __init__(self, fetcher: Fetcher, session: Session, path: str, items: dict[str, object]) -> None:
+        self._fetcher = fetcher
+        self._session = session
+        self._path = path
+        self._items = items
+
+    def run(self, store: CastoreStore) -> None:
+        kind = self._items.get("type")
+        if kind == "closure":
+            self._fetcher.substitute(self._session, _text(self._items, "url"), self._path)
+            info = store.query(self._path)
+            if info is not None and info.ca is None and self._items.get("inputAddressed") is not True:
+                raise EvalError(
+                    f"the 'fromPath' value '{self._path}' is input-addressed, but 'inputAddressed' is not set; "
+                    "set it to true if you trust the store that it comes from"
+                )
+            return
+        if kind in ("download", "unpacked"):
+            found = self._fetcher.download(
+                self._session,
+                _text(self._items, "url"),
+                _text(self._items, "name"),
+                kind == "unpacked",
+                _text(self._items, "hash"),
+            )
+        else:
+            found = self._fetcher.tree(self._session, self._items).path
+        if found != self._path:
+            raise EvalError(f"'{describe(self._items)}' was to make '{self._path}', not '{found}'")
+
+
+def fetcher_of(session: Session) -> Fetcher:
+    """Who fetches for a session: whoever it was told, else one that asks this machine only."""
+    found = session.fetcher
+    if found is None:
+        from evaluator.store_access import LocalAccess
+
+        access = LocalAccess()
+        if session.files.objects is None:
+            access.serve(session)
+        found = Fetcher(lambda: access.castore)
+        session.fetcher = found
+    assert isinstance(found, Fetcher)
+    return found
+
+
+def is_pinned(items: dict[str, object]) -> bool:
+    """Whether an input can only ever be one thing."""
+    return "narHash" in items or ("rev" in items and items.get("type") not in ("path", "indirect"))
+
+
+def describe(items: dict[str, object]) -> str:
+    """What an input is called in messages."""
+    from evaluator.builtins.flake_refs import ref_to_text
+
+    if items.get("type") in ("download", "unpacked", "closure"):
+        return _text(items, "url")
+    try:
+        return ref_to_text({name: value for name, value in items.items() if name not in _UNSAID})
+    except EvalError:
+        return str(items.get("url") or items.get("path") or items.get("type"))
+
+
+def newest(path: str) -> int:
+    """When something in a file or tree was last changed, in seconds."""
+    found = os.lstat(path).st_mtime
+    for directory, folders, names in os.walk(path):
+        for name in (*folders, *names):
+            found = max(found, os.lstat(os.path.join(directory, name)).st_mtime)
+    return int(found)
+
+
+def _copied(
+    session: Session, origin: str, name: str, keep: Callable[[str, str], bool] | None, shown: str
+) -> tuple[str, bytes]:
+    """The store path that a tree of this machine gets, which reads as the tree itself; and its NAR's hash."""
+    files = session.files
+    left_out: set[str] = set()
+
+    def asked(path: str, kind: str) -> bool:
+        if keep is None or keep(path, kind):
+            return True
+        left_out.add(path)
+        return False
+
+    try:
+        digest = files.nar_sha256(origin) if keep is None else files.sieved_sha256(origin, asked)
+        stored = store_path.source_path(name, digest.hex())
+    except OSError as error:
+        raise EvalError(f"reading '{shown}': {error.strerror}") from None
+    except ValueError as error:
+        raise EvalError(str(error)) from None
+    files.add_copy(stored, origin, left_out)
+    return stored, digest
+
+
+def _others(left_out: set[str]) -> Callable[[str, str], bool]:
+    def keep(path: str, kind: str) -> bool:
+        return path not in left_out
+
+    return keep
+
+
+def _checked(path: str, digest: bytes, items: dict[str, object], modified: int = -1, dirty: str = "") -> Tree:
+    """A tree, if it is the one that was pinned. Raises EvalError."""
+    got = Hash("sha256", digest)
+    wanted = _expected(items)
+    if wanted is not None and wanted != got:
+        raise EvalError(
+            f"NAR hash mismatch in input '{describe(items)}':\n  specified: {wanted.sri()}\n  got:       {got.sri()}\n"
+            "if the change is meant, lock it anew"
+        )
+    locked = {name: value for name, value in items.items() if name not in ("name", "__final")}
+    locked["narHash"] = got.sri()
+    return Tree(path, got.sri(), locked, modified, dirty)
+
+
+def _expected(items: dict[str, object]) -> Hash | None:
+    given = _text(items, "narHash")
+    if not given:
+        return None
+    try:
+        return parse(given, "sha256")
+    except HashError as error:
+        raise EvalError(str(error)) from None
+
+
+def _text(items: dict[str, object], name: str) -> str:
+    value = items.get(name)
+    return value if isinstance(value, str) else ""
