@@ -6,13 +6,15 @@ import argparse
 import errno
 import os
 import stat
+import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from store.castore.services import StoreError
+from store.command.output import say_json
 from store.composition import open_store
 from store.composition.protocol import Entry, Store, Tree
 from store.store_path import BadStorePath, base_name, check_base_name, to_bytes, to_text
@@ -106,7 +108,8 @@ def mount(options: argparse.Namespace) -> int:
         raise StoreError(f"{folder} is not a folder to mount on")
     with open_store(options.store) as store:
         files = StoreFiles(store)
-        operations = _operations(mfusepy, files)
+        mounted = {"store": store.uri, "folder": str(folder)}
+        operations = _operations(mfusepy, files, lambda: say_json(mounted) if options.json else None)
         settings: dict[str, Any] = {"foreground": True, "ro": True, "fsname": "tvix-store", "nothreads": True}
         if options.allow_other:
             settings["allow_other"] = True
@@ -117,13 +120,17 @@ def mount(options: argparse.Namespace) -> int:
     return 0
 
 
-def _operations(fuse: Any, files: StoreFiles) -> Any:
+def _operations(fuse: Any, files: StoreFiles, on_mounted: Callable[[], None]) -> Any:
     def failed(error: Exception) -> Exception:
         code = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
         return fuse.FuseOSError(code)  # type: ignore[no-any-return]
 
     class Operations(fuse.Operations):  # type: ignore[misc]
         use_ns = True
+
+        def init(self, path: str) -> None:
+            on_mounted()
+            sys.stdout.flush()
 
         def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
             try:

@@ -159,6 +159,8 @@ def export(options: argparse.Namespace) -> int:
         if parts:
             raise StoreError(f"only whole store paths are exported: {info.path}")
         if options.output is None:
+            if options.json:
+                raise StoreError("stdout is for the archive; with --json say --output FILE")
             if sys.stdout.isatty():
                 raise StoreError("a NAR is nothing for a terminal: redirect it, or say --output FILE")
             for piece in store.nar(info):

@@ -215,7 +215,9 @@ def test_help_and_usage(run: Callable[..., Ran]) -> None:
     assert "examples:" in helped
     for name in "add cat ls info verify copy export import gc roots serve mount key".split():
         assert f"    {name} " in helped
-        assert "example:\n  " in run(name, "--help").text()
+        about = run(name, "--help").text()
+        assert f"example:\n  tvix-store {name} " in about or f"| tvix-store {name} " in about
+        assert "--json" in about
     wrong = run("ad")
     assert wrong.status == 2 and "try tvix-store --help" in wrong.err
     assert run().status == 2
@@ -231,6 +233,43 @@ def test_sizes() -> None:
         7000,
     ]
     assert [human(size) for size in [0, 999, 1500, 2_500_000]] == ["0 B", "999 B", "1.5 kB", "2.5 MB"]
+
+
+def test_every_command_speaks_json(run: Callable[..., Ran], make_tree: MakeTree, tmp_path: Path) -> None:
+    (added,) = run("add", "--json", make_tree(TREE), "--name", "tree").json()
+    path = added["path"]
+    archive = str(tmp_path / "x.nar")
+    (tmp_path / "key").write_text(run("key", "--json", "test-1").json()["secret"])
+    other = f"local:{tmp_path}/other"
+    answers = {
+        "cat": (["cat", f"{path}/doc"], {"path", "size", "text"}),
+        "ls": (["ls", path], {"type", "entries"}),
+        "export": (["export", path, "-o", archive], {"path", "narHash", "output"}),
+        "import": (["import", "--name", "tree", archive], {"path", "narHash"}),
+        "copy": (["copy", "--to", other, path], {"copied", "bytes", "alreadyThere"}),
+        "verify": (["verify"], {"problems", "damagedPaths", "repaired", "paths"}),
+        "gc": (["gc", "--root", path], {"deleted", "kept", "sizeBefore", "sizeAfter"}),
+        "roots": (["roots", "--set", f"mine={path}"], {"mine"}),
+        "key": (["key", "--public", str(tmp_path / "key")], {"public"}),
+        "info": (["info"], {"store", "storeDir", "paths", "narSize", "sizeOnDisk"}),
+    }
+    for name, (arguments, keys) in answers.items():
+        found = run(*arguments, "--json")
+        assert found.status == 0, found.err
+        assert keys <= found.json().keys(), name
+    assert run("ls", "--json").json() == [path]
+    assert [info["path"] for info in run("info", "--closure", "--json", path).json()] == [path]
+    refused = run("export", path, "--json")
+    assert refused.status == 1 and "--output" in refused.err
+    # The two that go on until they are stopped (mount: test_mount.py).
+    command = [sys.executable, "-m", "store.command.cli", "serve", "--json", "--http", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        said = ""
+        while not said.rstrip().endswith("}"):
+            said += served.stdout.readline()
+        assert json.loads(said)["http"].startswith("http://127.0.0.1:")
+        served.terminate()
 
 
 def test_odd_names_come_out_as_they_are(run: Callable[..., Ran], make_tree: MakeTree) -> None:

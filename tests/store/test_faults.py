@@ -29,7 +29,7 @@ from store.composition import closure, local_store, open_store
 from store.composition.archives import PiecesSource
 from store.composition.castore_store import CastoreStore
 from store.hashes import Hash, hash_bytes
-from store.nar import nar_pieces
+from store.nar import NarWriter, nar_pieces
 from store.signatures import SecretKey
 from store.store_path import digest_of, source_path
 
@@ -357,6 +357,26 @@ def lie_traversal_in_archive(cache: Cache) -> str:
     cache.data = cache.archive.replace(b"bin\0", b"../\0")
     cache.info.nar_hash = hash_bytes("sha256", cache.data)
     return "invalid file name '../'"
+
+
+def lie_symlink_escape(cache: Cache) -> str:
+    """A link to a folder elsewhere, then a folder of the same name with a file: unpacked blindly, it lands there."""
+    inside: list[bytes] = []
+    writer = NarWriter(inside.append)
+    writer.directory()
+    writer.entry(b"bin")
+    writer.symlink(os.fsencode(cache.folder))
+    writer.entry(b"bio")
+    writer.directory()
+    writer.entry(b"escaped")
+    writer.regular(b"x")
+    writer.end_directory()
+    writer.end_directory()
+    writer.finish()
+    cache.data = b"".join(inside).replace(b"bio\0", b"bin\0")
+    cache.info.nar_hash = hash_bytes("sha256", cache.data)
+    cache.info.nar_size = len(cache.data)
+    return "file name 'bin' stands twice"
 
 
 def lie_duplicate_in_archive(cache: Cache) -> str:
