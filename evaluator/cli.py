@@ -1,4 +1,5 @@
-"""``tvix-eval``: evaluates Nix expressions, with the flags of ``nix-instantiate``; ``tvix-eval repl`` talks.
+"""``tvix-eval``: evaluates Nix expressions, with the flags of ``nix-instantiate``; ``tvix-eval repl`` talks,
+``tvix-eval flake`` locks.
 
 What is imported here is imported even when the answer is known from before: next to nothing.
 """
@@ -32,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(sys.argv[1:] if argv is None else list(argv), only=argv is None)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted by the user\n")
+        if "evaluator.realising" in sys.modules:
+            from evaluator.command.running import end_builds, ignore_interrupts
+
+            ignore_interrupts()
+            end_builds()
         code = _INTERRUPTED
     if argv is None:
         # Freeing millions of values one by one takes as long as making them: leave that to the kernel.
@@ -44,6 +50,11 @@ def _run(words: list[str], only: bool) -> int:
         from evaluator.repl.main import main as repl
 
         return repl(words[1:])
+    if words[:1] == ["flake"]:
+        from evaluator.flakes.command import main as flake
+
+        _allow_any_bytes()
+        return flake(words[1:], only)
     question = Question.of(words)
     known = None if question is None else question.recall()
     if known is not None:

@@ -120,6 +120,14 @@ def located(session: Session, given: str) -> str:
 def roots(options: Options, session: Session) -> Iterator[object]:
     """The value of each expression and file, one after another. Raises EvalError."""
     here = os.getcwd()
+    if options.flakes:
+        from evaluator.flakes.calling import flake_at, select_output
+        from evaluator.flakes.reference import parse_installable
+
+        for given in options.operands or ["."]:
+            ref, fragment = parse_installable(given, here)
+            yield select_output(flake_at(session, ref), fragment, session.system, ref)
+        return
     for text, name in texts(options):
         yield session.expression(text, here, name)
     for given in named_files(options):

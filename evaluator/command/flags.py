@@ -25,6 +25,7 @@ class Flag:
 
 ASKING: Final = [
     Flag("-E --expr", "", "what is given are expressions, not files"),
+    Flag("--flake", "", "what is given are outputs of flakes: REF#ATTR"),
     Flag("-A --attr", "PATH", "print the attribute at this path of the value (any number of times)"),
     Flag("--arg", "NAME EXPR", "an argument for functions: an expression"),
     Flag("--argstr", "NAME TEXT", "the same, a string"),
@@ -81,6 +82,8 @@ class Options:
     def __init__(self) -> None:
         self.operands: list[str] = []
         self.expressions = False
+        #: Whether the operands are flake references.
+        self.flakes = False
         self.stdin = False
         self.attributes: list[str] = []
         self.search_path: list[str] = []
@@ -108,6 +111,8 @@ class Options:
         match flag:
             case "-E" | "--expr":
                 self.expressions = True
+            case "--flake":
+                self.flakes = True
             case "-A" | "--attr":
                 self.attributes.append(values[0])
             case "--arg":
@@ -217,6 +222,8 @@ def usage() -> str:
     lines = [
         "usage: tvix-eval [FLAG]... [FILE]...      print the value of Nix files (of ./default.nix if none is given)",
         "       tvix-eval [FLAG]... -E [EXPR]...   print the value of Nix expressions",
+        "       tvix-eval [FLAG]... --flake [REF#ATTR]...   print outputs of flakes (of the one in this folder)",
+        "       tvix-eval flake COMMAND ...        lock and describe flakes: see tvix-eval flake --help",
         "       tvix-eval repl [FLAG]... [FILE]... read expressions and print their values, one by one",
         "",
         "A FILE may be a directory with a default.nix, <NAME> for what is on the search path, or - for standard input.",
