@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.logs import Logs
-from builder.places import state_folder
+from builder.places import own_folder, state_folder
 from builder.settings import SettingsError, load
 from evaluator.building.flags import COMMANDS
 from evaluator.building.links import forget_gone, link_roots
@@ -112,12 +112,12 @@ def _doctor(options: argparse.Namespace, store: CastoreStore) -> int:
 def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
     from threading import Event
 
-    from builder.realise import Realiser
+    from builder.remote.for_others import ForOthers
     from builder.remote.server import server
 
     given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}
     settings = load(given)
-    service = Realiser(store, settings=settings).service()
+    service = ForOthers(store, own_folder(store, "builder"), Path(state_folder(store), "inputs"))
     made, port = server(service, store, options.listen, jobs=settings.max_jobs, certificates=_certificates(options))
     made.start()
     host = options.listen.rpartition(":")[0]
