@@ -7,7 +7,7 @@ ends the evaluation, or the process, ends the builds before.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from evaluator.runtime.errors import BuildFailure, EvalError, Unrealised
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from builder.outcome import BuildFailed, Wish
     from builder.progress import Event
     from builder.realise import Realiser
+    from evaluator.building.views import View
     from evaluator.session import Session
     from store.composition.castore_store import CastoreStore
 
@@ -79,20 +80,15 @@ def end_builds() -> None:
 class Realising:
     """Makes what sessions miss in ``store``, each thing once: what has failed is not tried again.
 
-    ``settings`` are Nix's, by name, as a command line gives them; ``on_event`` hears what the builder does.
+    ``settings`` are Nix's, by name, as a command line gives them. What the builder does is shown on standard error,
+    unless ``realiser`` is given, which shows it itself.
     """
 
-    def __init__(
-        self,
-        store: CastoreStore,
-        settings: dict[str, str],
-        on_event: Callable[[Event], None] | None = None,
-        realiser: Realiser | None = None,
-    ) -> None:
+    def __init__(self, store: CastoreStore, settings: dict[str, str], realiser: Realiser | None = None) -> None:
         self._store: Final = store
         self._settings: Final = settings
-        self._on_event: Final = on_event
         self._realiser = realiser
+        self._view: View | None = None
         self._failed: Final[dict[str, tuple[str, str, list[str], int]]] = {}
 
     def realise(self, session: Session, wanted: list[str]) -> None:
@@ -118,6 +114,9 @@ class Realising:
                 attempt.run()
             finally:
                 _UNDER_WAY.remove(attempt)
+                if self._view is not None:
+                    self._view.close()
+                    self._view = None
         except BuildFailed as failed:
             self._note(failed, missing)
             element = next((each for each in missing if each in self._failed), missing[0])
@@ -145,8 +144,15 @@ class Realising:
             from builder.realise import Realiser
             from builder.settings import load
 
-            self._realiser = Realiser(self._store, settings=load(self._settings), on_event=self._on_event)
+            self._realiser = Realiser(self._store, settings=load(self._settings), on_event=self._show)
         return self._realiser
+
+    def _show(self, event: Event) -> None:
+        if self._view is None:
+            from evaluator.building.views import view
+
+            self._view = view(build_output=False)
+        self._view.hear(event)
 
     def _note(self, failed: BuildFailed, wanted: Iterable[str]) -> None:
         """Remembers which of the things wanted cannot be had."""

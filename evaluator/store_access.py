@@ -75,7 +75,7 @@ class LocalAccess:
         """What evaluation needs is made by ``realiser``, instead of one of its own."""
         from evaluator.realising import Realising
 
-        self._realising = Realising(self.castore, self._settings, None, realiser)
+        self._realising = Realising(self.castore, self._settings, realiser)
 
     def close(self) -> None:
         """Lets go of the store's files."""
@@ -137,11 +137,14 @@ class LocalAccess:
                         f"cannot build '{drv_path}^{output}' during evaluation because the option "
                         "'allow-import-from-derivation' is disabled"
                     )
+        self.make(session, wanted)
+
+    def make(self, session: Session, wanted: list[str]) -> None:
+        """Makes what elements of a string context name, whatever evaluation may build. Raises EvalError."""
         if self._realising is None:
-            from evaluator.building.views import view
             from evaluator.realising import Realising
 
-            self._realising = Realising(self.castore, self._settings, view(build_output=False).hear)
+            self._realising = Realising(self.castore, self._settings)
         self._realising.realise(session, wanted)
 
     def _fetch(self, element: str) -> bool:

@@ -19,6 +19,9 @@ _PATIENCE: Final = 0.06
 """Seconds that an interrupted evaluation has to unwind. Some built-in function may be busy for longer: it is left."""
 
 
+_LEAVING: Final = threading.Lock()
+
+
 class _LastLimits(Limits):
     """Limits of the only evaluation of a process: what stops that ends the process, there and then.
 
@@ -26,8 +29,7 @@ class _LastLimits(Limits):
     """
 
     def stopped(self, reason: str) -> None:
-        complain(f"error: {reason}")
-        _leave(KILLED_BY_INTERRUPT if reason == INTERRUPTED else FAILED)
+        _leave(KILLED_BY_INTERRUPT if reason == INTERRUPTED else FAILED, f"error: {reason}")
 
 
 def evaluate(options: Options, print_answers: Callable[[Options], None], only: bool) -> int:
@@ -64,10 +66,10 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
         evaluation_thread(work)
         done.wait()
     except KeyboardInterrupt:
+        ignore_interrupts()
         limits.cancel()
         if not done.wait(_PATIENCE):
-            complain(f"error: {INTERRUPTED}")
-            _leave(KILLED_BY_INTERRUPT)
+            _leave(KILLED_BY_INTERRUPT, f"error: {INTERRUPTED}")
         return KILLED_BY_INTERRUPT
     return code
 
@@ -137,13 +139,28 @@ def leave_interrupts_to_others() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _leave(code: int) -> None:
+def ignore_interrupts() -> None:
+    """Called when the first has come: a terminal may send several, and what is being built has to be ended."""
+    import signal
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def end_builds() -> None:
+    """Ends what is being built for evaluations of this process."""
+    realising = sys.modules.get("evaluator.realising")
+    if realising is not None:
+        realising.end_builds()
+
+
+def _leave(code: int, said: str) -> None:
     """Ends the process although a thread of it is busy. What is being built ends with it."""
+    _LEAVING.acquire()  # for good: the process ends once
     try:
-        building = sys.modules.get("evaluator.realising")
-        if building is not None:
-            building.end_builds()
-        sys.stdout.flush()
+        flush()
+        complain(said)
+        end_builds()
         sys.stderr.flush()
     finally:
         os._exit(code)

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from evaluator.command import asking
+from evaluator.command.derivations import instantiated
 from evaluator.command.flags import Options
 from evaluator.entry import apply_arguments
 from evaluator.io.files import Files, ParsedFile, syntax_fault
 from evaluator.lower import Lowering, Scope
 from evaluator.runtime.coerce import as_attrs
+from evaluator.runtime.compare import is_derivation
+from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import Attrs, Code, Env
 from evaluator.session import base_env
@@ -62,6 +65,16 @@ class Bench:
             slots[name] = len(self._env)
             self._env.append(value)
         self._slots = slots
+
+    def build(self, text: str) -> list[tuple[str, str]]:
+        """Builds the derivation that an expression is; its outputs, by name, and where they are in the store."""
+        value = self.evaluate(text)
+        if not isinstance(value, Attrs) or not is_derivation(value):
+            raise TypeFault("expression does not evaluate to a derivation, so I can't build it")
+        drv_path = instantiated(self.session, value).partition("!")[0]
+        outputs = self.session.recipe_of(drv_path).outputs
+        self.access.make(self.session, [f"!{name}!{drv_path}" for name in outputs])
+        return [(name, output.path) for name, output in sorted(outputs.items())]
 
     # --- files -----------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ HELP: Final = """\
   EXPR               evaluate the expression and print its value
   NAME = EXPR        bind the name to the expression
   :a, :add EXPR      bind the attributes of the set
+  :b, :build EXPR    build the derivation and print where its outputs are
   :doc EXPR          print what is documented about the function or attribute
   :e, :edit EXPR     open the file where the package or function is defined in $EDITOR
   :env               print the names that are bound
@@ -36,8 +37,7 @@ HELP: Final = """\
   :r, :reload        forget what is bound and load the files again
   :t, :type EXPR     print the type of the value
   :te [true|false]   switch traces of errors on or off
-  :?, :help          print this
-  :b, :build EXPR    build the derivation: this comes with the builder"""
+  :?, :help          print this"""
 
 _LONG: Final = {
     "add": "a",
@@ -54,13 +54,12 @@ _LONG: Final = {
     "load-flake": "lf",
 }
 _LATER: Final = {
-    "b": "building",
-    "bl": "building",
-    "i": "building",
-    "u": "building",
-    "s": "building",
-    "sh": "building",
-    "log": "building",
+    "bl": "building with a link to the result",
+    "i": "installing",
+    "u": "a shell",
+    "s": "a shell",
+    "sh": "a shell",
+    "log": "reading logs (tvix-build log DRV does so)",
     "lf": "loading flakes",
 }
 
@@ -145,7 +144,7 @@ class Talk:
 
     def _command(self, name: str, text: str) -> list[Fragment]:
         if name in _LATER:
-            return _said(f"{_LATER[name]} comes with a later version: this one evaluates, but does not build or fetch")
+            return _said(f"{_LATER[name]} is not among what this conversation can do")
         if name == "q":
             raise Quit
         if name == "?":
@@ -158,6 +157,7 @@ class Talk:
         if name == "env":
             return _said(" ".join(sorted(self.bench.names())) or "nothing is bound yet")
         needing: dict[str, Callable[[str], list[Fragment]]] = {
+            "b": lambda given: _said(*_built(self._now(lambda: self.bench.build(given)))),
             "a": lambda given: _said(_added(self._now(lambda: self.bench.add_expression(given)))),
             "l": lambda given: _said(_added(self._now(lambda: self.bench.load(given)))),
             "t": lambda given: _said(self._now(lambda: type_name(self.bench.evaluate(given)))),
@@ -235,6 +235,10 @@ def _said(*lines: str) -> list[Fragment]:
 
 def _added(count: int, given: str = "") -> str:
     return f"Added {count} variable{'' if count == 1 else 's'}{' from ' + given if given else ''}."
+
+
+def _built(outputs: list[tuple[str, str]]) -> list[str]:
+    return ["", "This derivation produced the following outputs:", *(f"  {name} -> {path}" for name, path in outputs)]
 
 
 def _is_plain_set(value: object) -> bool:

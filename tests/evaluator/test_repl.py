@@ -124,9 +124,9 @@ def test_editing(talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         answer(talk, ":e 1")
 
 
-def test_what_comes_later(talk: Talk) -> None:
-    assert "builder" in answer(talk, ":?")
-    assert "comes with a later version" in answer(talk, ":b 1", ":lf nixpkgs")
+def test_what_it_cannot_do(talk: Talk) -> None:
+    assert ":b, :build EXPR" in answer(talk, ":?")
+    assert "is not among what this conversation can do" in answer(talk, ":lf nixpkgs")
 
 
 @pytest.mark.parametrize(
