@@ -293,16 +293,14 @@ def test_an_interrupt_ends_the_build(place: Place) -> None:
 @contextmanager
 def serving(place: Place, *words: str) -> Iterator[str]:
     folder = place.folder / "there"
-    child = subprocess.Popen(
-        [*COMMAND, "serve", "--store", f"local:{folder}", *words], env=place.environ, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert child.stdout is not None
-        yield child.stdout.readline().strip()
-    finally:
-        child.send_signal(signal.SIGINT)
-        assert child.wait(60) == 0
-        child.stdout.close()
+    command = [*COMMAND, "serve", "--store", f"local:{folder}", *words]
+    with subprocess.Popen(command, env=place.environ, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            yield child.stdout.readline().strip()
+        finally:
+            child.send_signal(signal.SIGINT)
+            assert child.wait(60) == 0
 
 
 @pytest.mark.parametrize("listen", ["localhost:0", "unix:SOCKET"])
