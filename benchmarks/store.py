@@ -105,18 +105,21 @@ class Bench:
     def as_json(self) -> dict[str, object]:
         """The figures as plain data."""
         rows = {name: {side: vars(used) for side, used in sides.items()} for name, sides in self.rows.items()}
-        return {"mode": compiled.mode(), "runs": self.runs, "figures": rows, "bytes": self.sizes}
+        machine = {"processors": os.cpu_count(), "load": os.getloadavg()}
+        return {"mode": compiled.mode(), "runs": self.runs, "machine": machine, "figures": rows, "bytes": self.sizes}
 
     def as_table(self) -> str:
         """The figures for people."""
         lines = []
         for name, sides in self.rows.items():
             ours, nix = sides["ours"], sides.get("nix")
-            times = f"{ours.seconds / nix.seconds:.2f}" if nix else ""
+            times, more = (
+                (_ratio(ours.seconds, nix.seconds), _ratio(ours.processor, nix.processor)) if nix else ("", "")
+            )
             theirs = [f"{nix.seconds:.2f}", f"{nix.processor:.2f}", f"{nix.memory:.0f}"] if nix else ["", "", ""]
-            lines.append([name, f"{ours.seconds:.2f}", *theirs[:1], times, f"{ours.processor:.2f}", theirs[1],
+            lines.append([name, f"{ours.seconds:.2f}", theirs[0], times, f"{ours.processor:.2f}", theirs[1], more,
                           f"{ours.memory:.0f}", theirs[2]])  # fmt: skip
-        header = ["", "ours s", "Nix s", "times", "ours CPU", "Nix CPU", "ours MB", "Nix MB"]
+        header = ["", "ours s", "Nix s", "times", "ours CPU", "Nix CPU", "times", "ours MB", "Nix MB"]
         sizes = "\n".join(f"{name}: {size / 1e6:.1f} MB" for name, size in self.sizes.items())
         return f"{table(header, lines)}\n\n{sizes}"
 
@@ -148,6 +151,11 @@ def measure(options: argparse.Namespace, place: Path) -> Bench:
         copy_nix = ["nix", "--extra-experimental-features", "nix-command", "--store", nix, "copy", "--to"]
         to_nix = [*copy_nix, f"file://{place}/cache?compression=none", path]
         bench.compare(f"copy {name} to a cache", copy_ours, to_nix, fresh=["cache"])
+        copy_ours = [*OURS, "copy", "--quiet", "--store", ours, "--to", f"local:{place}/ours2", path]
+        to_nix = [*copy_nix, f"local?root={place}/nix2", "--no-check-sigs", path]
+        bench.compare(f"copy {name} to another store", copy_ours, to_nix, fresh=["ours2", "nix2"])
+        for folder in ("cache", "ours2", "nix2"):
+            _remove(place / folder)
     if options.second and options.nixpkgs:
         run([*OURS, "add", "--store", ours, str(options.nixpkgs)], bench.gone("ours"))
         before = _size(place / "ours")
@@ -177,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="tvix-store-bench-") as folder:
         bench = measure(options, Path(folder))
         print(json.dumps(bench.as_json(), indent=2) if options.json else bench.as_table())
-        _remove(Path(folder) / "nix")
+        for name in ("nix", "nix2"):
+            _remove(Path(folder) / name)
     return 0
 
 
@@ -187,6 +196,10 @@ def _median(found: list[Used]) -> Used:
         median(used.processor for used in found),
         max(used.memory for used in found),
     )
+
+
+def _ratio(ours: float, nix: float) -> str:
+    return f"{ours / nix:.2f}" if nix else ""
 
 
 def _size(place: Path) -> int:

@@ -16,8 +16,8 @@ from mypy_extensions import i64
 
 #: Contents up to this size are one chunk.
 WHOLE: Final = 1 << 20
-MINIMUM: Final = 3 << 16
-WANTED: Final = 1 << 18
+MINIMUM: Final = 3 << 17
+WANTED: Final = 1 << 19
 MAXIMUM: Final = 1 << 20
 
 _HARD: Final = 0x7FFFF000  # 19 bits
@@ -68,8 +68,8 @@ def chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         waiting.append(piece)
         ready += len(piece)
-        # Enough for several cuts at once, so that little is joined twice.
-        if ready <= (4 * MAXIMUM if large else WHOLE):
+        # Enough for several cuts at once, so that little is joined twice; not more than processors keep at hand.
+        if ready <= (2 * MAXIMUM if large else WHOLE):
             continue
         large = True
         data = b"".join(waiting)

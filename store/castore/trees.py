@@ -20,7 +20,7 @@ from store.nar import READING, Filter, NarWriter, Sink, became_shorter, kind_of_
 from store.nar_reader import END, ENTER, FILE, LEAVE, NarReader
 from store.store_path import to_bytes, to_text
 
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 18
 # How far `nar_of` walks ahead: small files, nodes.
 _FILES: Final = 256
 _STEPS: Final = 2048
