@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,6 +126,21 @@ def test_copy_between_stores(run: Callable[..., Ran], make_tree: MakeTree, tmp_p
     copied = run("copy", "--from", f"{cache}&trusted={public}", "--to", back, "--all", "--json").json()
     assert sorted(copied["copied"]) == sorted([first, second, text])
     assert run("cat", "--store", back, f"{second}/a").out == b"b"
+
+
+def test_copying_shows_how_far_it_is(run: Callable[..., Ran], make_tree: MakeTree, tmp_path: Path) -> None:
+    paths = [
+        run("add", make_tree({"a": f"b{number}"}), "--name", f"tree{number}").text().strip() for number in range(3)
+    ]
+    command = [sys.executable, "-m", "store.command.cli", "copy", "--to", f"local:{tmp_path}/other", *paths]
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        subprocess.run(command, stdin=theirs, stderr=theirs, check=True)
+        os.close(theirs)
+        said = b""
+        while b"3 paths" not in said.rpartition(b"copied")[2]:
+            said += terminal.read(4096)
+    assert "━" in said.decode() and "3 of 3 paths" in said.decode()
 
 
 def test_roots_and_gc(run: Callable[..., Ran], make_tree: MakeTree, tmp_path: Path) -> None:

@@ -119,6 +119,16 @@ def test_what_cannot_be_read_is_an_os_error(tmp_path: Path) -> None:
         dumped(str(tmp_path / "absent"))
 
 
+def test_a_file_that_has_less_than_it_says_is_refused() -> None:
+    file = Path("/sys/kernel/mm/transparent_hugepage/enabled")  # a page by its size, a line when it is read
+    if not file.is_file() or file.stat().st_size <= len(file.read_bytes()):
+        pytest.skip("no file here is shorter than its size says")
+    with pytest.raises(NarError, match="became shorter while it was read"):
+        nar.nar_sha256(str(file))
+    with pytest.raises(NarError, match="became shorter while it was read"):
+        list(nar.nar_pieces(str(file)))
+
+
 def test_an_error_in_the_filter_comes_through(make_tree: MakeTree) -> None:
     def keep(entry: str, kind: str) -> bool:
         raise KeyError(entry)
