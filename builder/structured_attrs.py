@@ -15,7 +15,7 @@ from collections.abc import Mapping
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_BITS = 32
+_HALF = 1 << 31
 
 
 def parse(text: str) -> dict[str, Json]:
@@ -67,13 +67,17 @@ def _simple(value: Json) -> str | None:
         return "1" if value else ""
     if isinstance(value, str):
         return _quoted(value)
+    # Nix counts in C's int here, and asks a C float whether a number is whole.
     if isinstance(value, int):
-        # Nix counts in C's int here.
-        half = 1 << (_BITS - 1)
-        return str((value + half) % (1 << _BITS) - half)
+        return str((value + _HALF) % (2 * _HALF) - _HALF)
     if isinstance(value, float):
-        (single,) = struct.unpack("f", struct.pack("f", value))  # and asks a float whether it is whole
-        return str(int(value)) if single == single // 1 else None
+        try:
+            (single,) = struct.unpack("f", struct.pack("f", value))
+        except OverflowError:
+            return str(-_HALF)
+        if single != single // 1:
+            return None
+        return str(int(value) if -_HALF <= value < _HALF else -_HALF)
     return None
 
 

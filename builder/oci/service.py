@@ -24,6 +24,7 @@ from pathlib import Path
 from builder.canonical import NotCanonical, canonicalise
 from builder.checkouts import Checkouts
 from builder.events import BuildEvent, BuiltOutput, Failed, Started, Succeeded, Why
+from builder.oci import starter
 from builder.oci.bundle import PROCESSES, Job, Mount
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.probing import NoRuntime, choose
@@ -39,6 +40,7 @@ from store.nar import NarError
 from store.references import ReferenceScanner
 from store.store_path import BadStorePath, base_name, is_store_path
 
+_STARTER = ".start"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -234,7 +236,7 @@ class _Build:
                 constraints.network,
                 self.service.store.store_dir,
             ),
-            command=request.command,
+            command=self._command(),
             environment=request.environment,
             working_dir=request.working_dir,
             mounts=tuple(mounts),
@@ -245,6 +247,18 @@ class _Build:
             grouped=group is not None or (self.runtime.groups_itself and os.geteuid() == 0),
             groups=tuple(group.files()) if group else (),
         )
+
+    def _command(self) -> tuple[bytes, ...]:
+        command = self.request.command
+        program = starter.program()
+        if program is None:
+            return command
+        place = self.build_folder / _STARTER
+        place.write_bytes(program)
+        place.chmod(0o500)
+        self._give(place)
+        name = command[0].rpartition(b"/")[2]
+        return (f"/build/{_STARTER}".encode(), command[0], name, *command[1:])
 
     def _scratch(self, path: str) -> Path:
         place = self.folder / "scratch" / path
@@ -272,11 +286,11 @@ class _Build:
             return None
         if starved:
             return Failed(Why.MEMORY, "killed for using more memory than it may", ending.status, tail)
+        program = os.fsdecode(self.request.command[0])
+        if ending.status == starter.STATUS and tail[-1:] == (starter.COMPLAINT,):
+            return Failed(Why.EXIT, f"cannot execute the builder '{program}'", ending.status, tail)
         complaint = self.runtime.complaint(job, tail)
         if complaint:
-            program = os.fsdecode(self.request.command[0])
-            if program in complaint or "executable" in complaint or "exec" in complaint.split():
-                return Failed(Why.EXIT, f"cannot run the builder '{program}': {complaint}", ending.status, tail)
             return Failed(Why.SANDBOX, f"{self.runtime.name}: {complaint}", ending.status, tail)
         if ending.status > 128:
             return Failed(Why.EXIT, f"builder failed due to signal {ending.status - 128}", ending.status, tail)

@@ -52,9 +52,13 @@ class Built:
         return self.events[-1]
 
     @property
-    def made(self) -> tuple[BuiltOutput, ...]:
+    def success(self) -> Succeeded:
         assert isinstance(self.events[-1], Succeeded), (self.events[-1], self.log)
-        return self.events[-1].outputs
+        return self.events[-1]
+
+    @property
+    def made(self) -> tuple[BuiltOutput, ...]:
+        return self.success.outputs
 
     @property
     def out(self) -> PathInfo:
@@ -131,6 +135,18 @@ class Sandbox:
         last = events[-1]
         outputs = register(self.store, drv_path, drv, last) if isinstance(last, Succeeded) else {}
         return Built(drv_path, drv, events, outputs)
+
+    def realise(self, drv_path: str, cores: int = 0) -> list[str]:
+        """Build a derivation that the store has, and before it those that it needs; the paths of its outputs."""
+        drv = self.store.read_derivation(drv_path)
+        paths = [output.path for output in drv.outputs.values()]
+        if all(self.store.query(path) is not None for path in paths):
+            return paths
+        for needed in drv.input_drvs:
+            self.realise(needed, cores)
+        events = list(self.service.build(prepare(self.store, drv_path, drv, cores=cores), threading.Event()))
+        register(self.store, drv_path, drv, Built(drv_path, drv, events, {}).success)
+        return paths
 
     def run(self, script: str, env: Mapping[str, str] | None = None, limits: Limits = UNLIMITED) -> Built:
         """Build a derivation made of ``script``."""

@@ -1,0 +1,37 @@
+"""The first program in a container: it removes itself and becomes the builder, which Nix calls by its base name.
+
+An OCI runtime gives a program the name that it finds it by. Builders see theirs (bash's ``$0``, busybox's idea of what
+it is), and what they see must be what Nix shows them. So the container starts this program, a hundred bytes of x86-64,
+with the builder's path and arguments: ``starter PATH NAME ARGUMENT…``.
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+from typing import Final
+
+#: What it writes to the log, and ends with, when the builder cannot be executed.
+COMPLAINT: Final = b"cannot execute the builder"
+STATUS: Final = 127
+
+_CODE: Final = bytes.fromhex(
+    "488b7c2408 b857000000 0f05"  # unlink(argv[0])
+    "488b7c2410 488d742418 488b1424 488d54d410 b83b000000 0f05"  # execve(argv[1], argv + 2, environment)
+    "bf02000000 488d3518000000 ba1b000000 b801000000 0f05"  # write(2, COMPLAINT, 27)
+    "bf7f000000 b83c000000 0f05"  # exit(STATUS)
+) + (COMPLAINT + b"\n")
+_BASE: Final = 0x400000
+_HEADERS: Final = 64 + 56
+
+
+def program() -> bytes | None:
+    """The program as an ELF file; None where there is none for this kind of machine, which starts builders directly."""
+    if platform.machine() != "x86_64":
+        return None
+    size = _HEADERS + len(_CODE)
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 64, 0, 0
+    )
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
+    return header + segment + _CODE
