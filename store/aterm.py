@@ -15,6 +15,10 @@ _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _CONTROL: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
+QUOTE: Final = "\0"
+"""Stands for a quote that opens or closes a text in what :func:`spelled` is given."""
+
+
 class ATermError(ValueError):
     """The text is not what was expected; ``offset`` is where, in code points of the decoded text."""
 
@@ -25,6 +29,23 @@ class ATermError(ValueError):
 
 def to_aterm_string(text: str) -> str:
     """``text`` quoted."""
+    return f'"{_escaped(text)}"'
+
+
+def spelled(pieces: list[str]) -> str:
+    """Many quoted texts with what stands between them, at the price of few.
+
+    At even places of ``pieces`` stands structure, first and last too, with :data:`QUOTE` for the quotes that a text
+    needs on its side; at odd places stand the texts. They are put together first and escaped as one.
+    """
+    whole = "".join(pieces)
+    if whole.count(QUOTE) == len(pieces) - 1:
+        return _escaped(whole).replace(QUOTE, '"')
+    # A text has that character, which no Nix string can: one by one, then.
+    return "".join([_escaped(piece) if at & 1 else piece.replace(QUOTE, '"') for at, piece in enumerate(pieces)])
+
+
+def _escaped(text: str) -> str:
     # Most texts have nothing to escape, and looking for a character is five times as fast as replacing none.
     if "\\" in text:
         text = text.replace("\\", "\\\\")
@@ -36,7 +57,7 @@ def to_aterm_string(text: str) -> str:
         text = text.replace("\r", "\\r")
     if "\t" in text:
         text = text.replace("\t", "\\t")
-    return f'"{text}"'
+    return text
 
 
 def sorted_by_bytes(texts: Iterable[str]) -> list[str]:
@@ -46,10 +67,8 @@ def sorted_by_bytes(texts: Iterable[str]) -> list[str]:
     byte of what lies below it.
     """
     ordered = sorted(texts)
-    for text in ordered:
-        if not text.isascii():
-            ordered.sort(key=_bytes_of)
-            break
+    if not "".join(ordered).isascii():
+        ordered.sort(key=_bytes_of)
     return ordered
 
 

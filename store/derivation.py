@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 from store import aterm
-from store.aterm import to_aterm_string
+from store.aterm import QUOTE, spelled, to_aterm_string
 from store.store_path import (
     DRV_EXTENSION,
     STORE_DIR,
@@ -35,6 +35,12 @@ INPUT_ADDRESSED: Final = "input-addressed"  #: paths follow from the inputs (als
 FIXED: Final = "fixed"  #: one output whose hash is known beforehand
 FLOATING: Final = "content-addressed"  #: paths follow from what the build makes
 IMPURE: Final = "impure"  #: content-addressed, and built anew each time
+
+# What stands between the names and values of an environment.
+_FIRST_NAME: Final = "(" + QUOTE
+_VALUE: Final = QUOTE + "," + QUOTE
+_NEXT_NAME: Final = QUOTE + "),(" + QUOTE
+_END: Final = QUOTE + ")"
 
 _IMPURE_HEX: Final = "ddffc26775f61118da8597d1f2f62c544ec92461b31b5b1075ed8689a7ee8292"  # SHA-256 of "impure"
 
@@ -179,32 +185,51 @@ class _Parts:
         middle.append(",".join([to_aterm_string(arg) for arg in drv.args]))
         middle.append("],[")
         self.middle: Final = "".join(middle)
-        self.names: Final = aterm.sorted_by_bytes(drv.env)
+        self.outputs: Final = aterm.sorted_by_bytes(drv.outputs)
+        # The environment. Values of outputs change between the spellings: those entries stay empty here.
+        self.entries: Final[list[str]] = []
         outputs = drv.outputs
         env = drv.env
-        # Values of outputs change between the spellings: those entries stay empty here.
-        self.entries: Final = [
-            "" if name in outputs else f"({to_aterm_string(name)},{to_aterm_string(env[name])})" for name in self.names
-        ]
+        pieces: list[str] = []
+        for name in aterm.sorted_by_bytes(env):
+            if name in outputs:
+                self._add_entries(pieces)
+                pieces = []
+                self.entries.append("")
+            else:
+                pieces.append(_NEXT_NAME if pieces else _FIRST_NAME)
+                pieces.append(name)
+                pieces.append(_VALUE)
+                pieces.append(env[name])
+        self._add_entries(pieces)
+
+    def _add_entries(self, pieces: list[str]) -> None:
+        if pieces:
+            pieces.append(_END)
+            self.entries.append(spelled(pieces))
 
     def text(self, inputs: str, masked: bool) -> str:
         """The whole text with ``inputs`` in the place of the input derivations; ``masked``: own paths blank."""
         drv = self.drv
+        env = drv.env
         outputs: list[str] = []
-        for name in aterm.sorted_by_bytes(drv.outputs):
+        own: list[str] = []
+        for name in self.outputs:
             output = drv.outputs[name]
             path = "" if masked else output.path
             quoted = to_aterm_string(name)
             outputs.append(f'({quoted},"{path}","{output.method_algo}","{output.hash}")')
-        entries = self.entries
-        filled: list[str] = []
-        for index, name in enumerate(self.names):
-            entry = entries[index]
-            if not entry:
-                value = '""' if masked else to_aterm_string(drv.env[name])
-                entry = f"({to_aterm_string(name)},{value})"
-            filled.append(entry)
-        return "Derive([" + ",".join(outputs) + "],[" + inputs + self.middle + ",".join(filled) + "])"
+            if name in env:
+                value = '""' if masked else to_aterm_string(env[name])
+                own.append(f"({quoted},{value})")
+        entries = self.entries.copy()
+        filled = 0
+        for index in range(len(entries)):
+            if not entries[index]:
+                entries[index] = own[filled]
+                filled += 1
+        # Put together at once: the text is long, and each step would copy it.
+        return "".join(["Derive([", ",".join(outputs), "],[", inputs, self.middle, ",".join(entries), "])"])
 
 
 def _inputs(inputs: dict[str, set[str]]) -> str:

@@ -6,11 +6,17 @@ little-endian number; its base-32 digits are written most significant first, as 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 ALPHABET: Final = "0123456789abcdfghijklmnpqrsvwxyz"
 
 _PAIRS: Final = [a + b for a in ALPHABET for b in ALPHABET]
+_WORD_DIGITS: Final = 8
+_WORD_BITS: Final = 5 * _WORD_DIGITS
+_WORD: Final = (1 << _WORD_BITS) - 1
 _DIGITS: Final = {character: digit for digit, character in enumerate(ALPHABET)}
 
 
@@ -26,13 +32,19 @@ def encoded_length(size: int) -> int:
 def encode_number(number: int, length: int) -> str:
     """``number`` as ``length`` digits; the number must fit."""
     parts: list[str] = []
-    left = length
-    while left > 1:
-        parts.append(_PAIRS[number & 1023])
-        number >>= 10
-        left -= 2
-    if left == 1:
-        parts.append(ALPHABET[number & 31])
+    left: i64 = length
+    while left > 0:
+        # Of a large number, what fits into a machine word: shifting the whole is expensive.
+        word: i64 = number & _WORD
+        number >>= _WORD_BITS
+        digits: i64 = min(left, _WORD_DIGITS)
+        left -= digits
+        while digits > 1:
+            parts.append(_PAIRS[word & 1023])
+            word >>= 10
+            digits -= 2
+        if digits == 1:
+            parts.append(ALPHABET[word & 31])
     parts.reverse()
     return "".join(parts)
 

@@ -10,7 +10,19 @@ from evaluator.runtime.bulk import joined, packed
 from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import Place
-from evaluator.runtime.values import COUNTERS, NULL, Attrs, ContextString, PathValue, descend, force, spend
+from evaluator.runtime.values import (
+    COUNTERS,
+    NULL,
+    Attrs,
+    Closure,
+    ContextString,
+    PartialPrimop,
+    PathValue,
+    Primop,
+    descend,
+    force,
+    spend,
+)
 
 if TYPE_CHECKING:
     from evaluator.session import Session
@@ -136,11 +148,11 @@ def as_function(value: object, doing: str = "") -> object:
     """The forced value if it can be called."""
     try:
         value = force(value)
-        if isinstance(value, (str, int, float, list, PathValue, ContextString)) or value is NULL:
-            raise expected("a function", value)
-        if isinstance(value, Attrs) and value.find("__functor") is None:
-            raise expected("a function", value)
-        return value
+        if isinstance(value, Closure) or isinstance(value, Primop) or isinstance(value, PartialPrimop):
+            return value
+        if isinstance(value, Attrs) and value.find("__functor") is not None:
+            return value
+        raise expected("a function", value)
     except EvalError as error:
         error.note(doing, None)
         raise
