@@ -13,7 +13,7 @@ from evaluator.code.functions import FormalsLambda
 from evaluator.fetching import Tree
 from evaluator.flakes.fetcher import fetcher_of
 from evaluator.flakes.lock_file import InputPath
-from evaluator.flakes.reference import parse_input, shown
+from evaluator.flakes.reference import parse_input, plain_address, shown
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, Closure, ContextString, PartialPrimop, Primop
@@ -27,7 +27,10 @@ _KNOWN = frozenset(["description", "inputs", "outputs", "nixConfig"])
 
 @dataclass
 class Input:
-    """An input as a flake wants it: an address, or another input that it follows; and what its own inputs shall be."""
+    """An input as a flake wants it: an address, or another input that it follows; and what its own inputs shall be.
+
+    Neither of the two, where only something is said about the inputs of an input.
+    """
 
     ref: Ref | None = None
     flake: bool = True
@@ -49,9 +52,13 @@ class Flake:
     inputs: dict[str, Input]
 
 
-def without_folder(ref: Ref) -> Ref:
-    """A reference to the tree that a flake lies in."""
-    return {name: value for name, value in ref.items() if name != "dir"}
+def without_folder(ref: Ref, address: bool = False) -> Ref:
+    """A reference to the tree that a flake lies in; ``address``: take the folder out of its address, too."""
+    found = {name: value for name, value in ref.items() if name != "dir"}
+    url = found.get("url")
+    if address and isinstance(url, str):
+        found["url"] = plain_address(url)
+    return found
 
 
 def fetch_tree(session: Session, ref: Ref) -> tuple[Tree, Ref, Ref]:
@@ -88,6 +95,9 @@ def fetch_flake(session: Session, ref: Ref, root: InputPath = (), found: tuple[T
             raise EvalError(f"flake '{shown(resolved)}' has an unsupported attribute '{name}'", value.place_of(name))
     description = _string(value, "description") if value.has("description") else None
     inputs = _inputs(value, "inputs", root) if value.has("inputs") else {}
+    for name, each in inputs.items():
+        if each.follows is None and each.ref is None:
+            each.ref = {"type": "indirect", "id": name}
     if not value.has("outputs"):
         raise EvalError(f"flake '{shown(resolved)}' lacks attribute 'outputs'")
     outputs = value.get("outputs")
@@ -141,8 +151,6 @@ def _input(attrs: Attrs, name: str, root: InputPath) -> Input:
         result.ref = parse_input(url)
     elif items:
         raise EvalError(f"unexpected flake input attribute '{min(items)}'", value.place_of(min(items)))
-    if result.follows is None and result.ref is None:
-        result.ref = {"type": "indirect", "id": name}
     return result
 
 

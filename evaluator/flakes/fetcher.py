@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
 from evaluator.fetching import Tree
+from evaluator.flakes.reference import plain_address
 from evaluator.runtime.errors import EvalError
 from store import store_path
 from store.hashes import Hash, HashError, parse
@@ -194,7 +195,7 @@ class Fetcher:
         from builder.fetch.transfer import is_local, local_path
         from builder.fetch.worktree import worktree
 
-        url = _text(items, "url")
+        url = plain_address(_text(items, "url"))
         submodules = items.get("submodules") is True
         export_ignore = items.get("exportIgnore") is True
         name = _text(items, "name") or "source"
@@ -255,7 +256,7 @@ class Fetcher:
     def _archive(self, items: dict[str, object], unpack: bool) -> Tree:
         from builder.fetch.url import fetch_file, fetch_tarball
 
-        url = _text(items, "url")
+        url = plain_address(_text(items, "url"))
         name = _text(items, "name") or "source"
         store = self._open_store()
         if unpack:

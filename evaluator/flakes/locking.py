@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
 from evaluator.builtins.flake_refs import Ref
-from evaluator.flakes.definition import Flake, Input, fetch_flake, fetch_tree
+from evaluator.flakes.definition import Flake, Input, fetch_flake, fetch_tree, without_folder
 from evaluator.flakes.fetcher import fetcher_of
 from evaluator.flakes.lock_file import InputPath, LockFile, Node, difference, is_locked, path_text, read
 from evaluator.flakes.reference import is_relative, shown
@@ -60,7 +60,7 @@ def lock_flake(session: Session, ref: Ref, wishes: Wishes | None = None) -> Lock
     locking.complain()
     lock.check()
     result = Locked(flake, lock, before)
-    if lock.text() != before.text() or (wishes.write and not session.files.exists(f"{flake.folder}/flake.lock")):
+    if lock.text() != before.text():
         _changed(session, result, wishes)
     return result
 
@@ -139,6 +139,11 @@ def _write(path: str, text: str) -> None:
         raise EvalError(f"cannot write lock file '{path}': {error.strerror}") from None
 
 
+def _same(old: Ref, new: Ref) -> bool:
+    """Whether two references are the same: some versions of Nix have the folder in the address, too."""
+    return without_folder(old, True) == without_folder(new, True) and old.get("dir", "") == new.get("dir", "")
+
+
 class _Locking:
     """One run over the inputs of a flake."""
 
@@ -166,8 +171,7 @@ class _Locking:
         flake that wants them, None where it was not fetched; ``trusted``: it is known not to have changed.
         """
         for name, each in wanted.items():
-            for inner, override in each.overrides.items():
-                self._overrides.setdefault((*prefix, name, inner), override)
+            self._override((*prefix, name), each)
         for path in self._overrides:
             if path[:-1] == prefix and path[-1] not in wanted:
                 say(
@@ -176,6 +180,13 @@ class _Locking:
                 )
         for name, each in sorted(wanted.items()):
             self._input(name, each, node, (*prefix, name), old, root, parent, trusted)
+
+    def _override(self, path: InputPath, wanted: Input) -> None:
+        """Notes what an input wants its own inputs to be; whoever has spoken before counts more."""
+        for name, inner in wanted.overrides.items():
+            if inner.ref is not None or inner.follows is not None:
+                self._overrides.setdefault((*path, name), inner)
+            self._override((*path, name), inner)
 
     def _input(
         self,
@@ -199,7 +210,7 @@ class _Locking:
         assert wanted.ref is not None
         self._seen.add(path)
         before = None if old is None or path in self._wishes.updates else old.inputs.get(name)
-        if isinstance(before, Node) and before.original == wanted.ref and override is None:
+        if isinstance(before, Node) and _same(before.original, wanted.ref) and override is None:
             self._keep(name, before, node, path, root, parent, trusted)
             return
         self._lock(name, wanted, given, node, path, before if isinstance(before, Node) else None, root, parent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from builder.fetch.git import top_of
 from evaluator.builtins.flake_refs import Ref, parse_flake_ref, ref_to_text
@@ -40,7 +40,20 @@ def parse_input(text: str) -> Ref:
     if is_path(text) and not text.startswith("/"):
         path, _, query = text.partition("?")
         return parse_flake_ref(f"path:{path}{'?' + query if query else ''}")
-    return parse_flake_ref(text)
+    found = parse_flake_ref(text)
+    folder = found.get("dir")
+    url = found.get("url")
+    if found["type"] in ("git", "hg", "tarball") and isinstance(folder, str) and isinstance(url, str):
+        # Lock files have it in both places.
+        found["url"] = f"{url}{'&' if '?' in url else '?'}dir={quote(folder, safe='/-._~')}"
+    return found
+
+
+def plain_address(url: str) -> str:
+    """An address without the folder that is in it."""
+    base, _, query = url.partition("?")
+    kept = [part for part in query.split("&") if part and not part.startswith("dir=")]
+    return base + ("?" + "&".join(kept) if kept else "")
 
 
 def is_path(text: str) -> bool:
@@ -88,6 +101,4 @@ def _found(text: str, base: str) -> Ref:
 
 
 def _quoted(path: str) -> str:
-    from urllib.parse import quote
-
     return quote(path, safe="/-._~:@+", errors="surrogateescape")

@@ -381,7 +381,7 @@ def test_a_repository_without_commits(limits: Limits, tmp_path: Path) -> None:
     repository.git("add", "a")
     found = worktree(str(repository.path), limits)
     assert found is not None
-    assert (found.head, found.dirty, found.last_modified, found.files) == ("", True, 0, {"a"})
+    assert (found.head, found.dirty, found.last_modified, found.files) == ("", True, 0, frozenset({"a"}))
 
 
 def test_a_folder_without_a_repository_is_none(limits: Limits, tmp_path: Path, repository: Repository) -> None:
