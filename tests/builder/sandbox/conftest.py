@@ -11,6 +11,7 @@ import pytest
 
 from builder.oci.runtimes import Runtime
 from tests.builder.sandbox.building import Sandbox, left_behind, opened, trial
+from tests.builder.sandbox.nix import Nix
 
 RUNTIMES = ["crun", "crun in a mount namespace of its own", "runc", "bwrap"]
 
@@ -63,3 +64,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command = ["gcc", "-static", "-O1", "-o", str(folder / source.stem), str(source)]
         subprocess.run(command, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def nix(tmp_path_factory: pytest.TempPathFactory) -> Nix:
+    if shutil.which("nix-store") is None:
+        pytest.skip("no Nix to compare with (Debian: apt-get install nix-bin)")
+    return Nix(tmp_path_factory.mktemp("nix"))

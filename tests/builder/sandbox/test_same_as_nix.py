@@ -7,7 +7,6 @@ compared; Nix builds in its own sandbox, in a store of its own.
 from __future__ import annotations
 
 import difflib
-import shutil
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ CASES = Path(__file__).parent / "cases/environments.nix"
 
 #: runc gives a container without a terminal pipes of its own, which it reads out.
 KNOWN = {"runc": {"descriptors"}}
-
-
-@pytest.fixture(scope="session")
-def nix(tmp_path_factory: pytest.TempPathFactory) -> Nix:
-    if shutil.which("nix-store") is None:
-        pytest.skip("no Nix to compare with (Debian: apt-get install nix-bin)")
-    return Nix(tmp_path_factory.mktemp("nix"))
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +70,7 @@ def difference(nix: Nix, sandbox: Sandbox, path: str) -> str:
     names = {file.relative_to(root) for root in (ours, theirs) for file in [root, *root.rglob("*")]}
     for name in sorted(names):
         texts = [described(root / name) for root in (theirs, ours)]
-        lines += difflib.unified_diff(*texts, f"Nix {name}", f"here {name}", lineterm="", n=0)
+        lines += difflib.unified_diff(texts[0], texts[1], f"Nix {name}", f"here {name}", lineterm="", n=0)
     return "\n".join(lines)
 
 

@@ -1,0 +1,99 @@
+"""What this machine can build with: which runtimes there are, which is used, what is enforced and what not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.oci import seccomp, starter
+from builder.oci.cgroups import find_hierarchy
+from builder.oci.probing import Trial, trials
+from builder.oci.root import find_certificates, find_shell
+from builder.oci.service import default_folder
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing: ``state`` is ``"ok"``, ``"weak"`` (works, but less is enforced) or ``"missing"``."""
+
+    subject: str
+    state: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that was found."""
+
+    trials: tuple[Trial, ...]  #: of all runtimes, the best first
+    used: str | None  #: the runtime that builds, None when there is none
+    findings: tuple[Finding, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether builds can be made at all."""
+        return self.used is not None
+
+    def lines(self) -> list[str]:
+        """The report as lines of text."""
+        marks = {"ok": "ok     ", "weak": "weak   ", "missing": "MISSING"}
+        return [f"{marks[finding.state]} {finding.subject}: {finding.text}" for finding in self.findings]
+
+
+def examine(folder: Path | None = None) -> Report:
+    """Try everything anew; ``folder`` is the builder's (None: the user's own)."""
+    tried = tuple(trials(folder or default_folder()))
+    used = next((trial for trial in tried if trial.works), None)
+    found = [_of_trial(trial, used) for trial in tried]
+    if used is None:
+        found.append(Finding("runtime", "missing", "none works: install crun, runc or bubblewrap"))
+    shell = find_shell()
+    if shell is None:
+        found.append(Finding("/bin/sh", "missing", "no static busybox: builders find no shell; install busybox-static"))
+    else:
+        found.append(Finding("/bin/sh", "ok", shell))
+    found += [*_limits(used), _system_calls(), _network()]
+    if starter.program() is None:
+        found.append(Finding("builder's name", "weak", "builders see their whole path as their name on this machine"))
+    return Report(tried, used.runtime if used else None, tuple(found))
+
+
+def _of_trial(trial: Trial, used: Trial | None) -> Finding:
+    where = f"{trial.version} ({trial.program})" if trial.program else "not installed"
+    if trial is used:
+        return Finding(trial.runtime, "ok", f"{where}, used")
+    if trial.works:
+        return Finding(trial.runtime, "ok", f"{where}, works")
+    return Finding(trial.runtime, "missing" if used is None else "weak", f"{where}: {trial.why_not}")
+
+
+def _limits(used: Trial | None) -> list[Finding]:
+    hierarchy = find_hierarchy()
+    if used is None or used.grouped:
+        version = f"control groups, version {hierarchy.version}" if hierarchy else "control groups of the runtime"
+        found = [Finding("memory and processes", "ok", f"limited for a build as a whole by {version}")]
+    else:
+        who = "an ordinary user" if os.geteuid() else "this process"
+        why = f"{who} may make no control groups here: limited for each process (RLIMIT_AS, RLIMIT_NPROC) instead"
+        found = [Finding("memory and processes", "weak", why)]
+    found.append(Finding("time, silence and log", "ok", "limited by the builder itself"))
+    found.append(
+        Finding("size of outputs", "weak", "each file is limited while it is written, the whole when it is finished")
+    )
+    return found
+
+
+def _system_calls() -> Finding:
+    if seccomp.supported():
+        return Finding("system calls", "ok", "set-id bits and extended attributes are refused (seccomp)")
+    return Finding("system calls", "weak", "not filtered on this kind of machine; set-id files are refused as outputs")
+
+
+def _network() -> Finding:
+    certificates = find_certificates()
+    if certificates is None:
+        return Finding(
+            "network", "weak", "fixed outputs have it, but no certificate authorities: install ca-certificates"
+        )
+    return Finding("network", "ok", f"only for fixed outputs, with {certificates}")
