@@ -6,7 +6,6 @@ A log takes its place whole, when its build has ended, well or not; one that is 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from typing import IO
 
@@ -32,7 +31,8 @@ class Log:
         if self._writer is None:
             folder = os.path.dirname(self._place)
             os.makedirs(folder, exist_ok=True)
-            self._file = tempfile.NamedTemporaryFile(dir=folder, prefix=".writing-", delete=False)  # noqa: SIM115
+            # One build of a derivation at a time, so no other log has this name.
+            self._file = open(f"{self._place}.new", "wb")  # noqa: SIM115
             self._writer = zstandard.ZstdCompressor(level=_LEVEL).stream_writer(self._file)
         self._writer.write(line + b"\n")
 
@@ -41,7 +41,6 @@ class Log:
         if self._writer is None or self._file is None:
             return
         self._writer.close()  # type: ignore[no-untyped-call]  # closes the file, too
-        os.chmod(self._file.name, 0o644)
         os.replace(self._file.name, self._place)
         self._writer = None
 

@@ -13,7 +13,7 @@ from builder.events import BuildEvent, Failed, LogLine, Started, Succeeded, Why
 from builder.logs import Logs
 from builder.outcome import BuildFailed, Cancelled
 from builder.prepare import UNLIMITED, Limits, prepare
-from builder.request import RequestError
+from builder.request import BuildRequest, RequestError
 from builder.service import BuildService
 from store.composition.castore_store import CastoreStore
 from store.derivation import Derivation
@@ -66,6 +66,39 @@ class Making:
         except RequestError as error:
             raise BuildFailed(drv_path, str(error), (), "unbuildable") from None
         tail: deque[bytes] = deque(maxlen=self.tail)
+        # Contents of the outputs and what is known of them become visible together, and reach the disk at once.
+        with self.store.transaction():
+            ended = self._run(request, drv_path, cancel, hear, tail)
+            said = tuple(line.decode("utf-8", "replace") for line in tail)
+            if isinstance(ended, Failed):
+                if ended.why is Why.CANCELLED:
+                    raise Cancelled(f"the build of '{drv_path}' was cancelled")
+                kept = f"; its folder is kept: {ended.kept}" if ended.kept else ""
+                raise BuildFailed(drv_path, ended.message + kept, said, _KINDS.get(ended.why, "build"))
+            if ended is None:
+                why = "the build service broke off without saying how it ended"
+                raise BuildFailed(drv_path, why, said, "unbuildable")
+            try:
+                if check:
+                    outputs.compare(self.store, drv_path, drv, ended)
+                    return {name: output.path for name, output in drv.outputs.items()}
+                return {name: info.path for name, info in outputs.register(self.store, drv_path, drv, ended).items()}
+            except outputs.NotDeterministic as error:
+                raise BuildFailed(drv_path, str(error), said, "not-deterministic") from None
+            except outputs.HashMismatch as error:
+                raise BuildFailed(drv_path, str(error), said, "hash-mismatch") from None
+            except outputs.OutputError as error:
+                raise BuildFailed(drv_path, str(error), said) from None
+
+    def _run(
+        self,
+        request: BuildRequest,
+        drv_path: str,
+        cancel: threading.Event,
+        hear: Callable[[BuildEvent], None],
+        tail: deque[bytes],
+    ) -> Succeeded | Failed | None:
+        """Build, keep the log; how it ended."""
         log = self.logs.begin(drv_path) if self.logs is not None else None
         ended: Succeeded | Failed | None = None
         try:
@@ -80,25 +113,7 @@ class Making:
         finally:
             if log is not None:
                 log.end()
-        said = tuple(line.decode("utf-8", "replace") for line in tail)
-        if isinstance(ended, Failed):
-            if ended.why is Why.CANCELLED:
-                raise Cancelled(f"the build of '{drv_path}' was cancelled")
-            kept = f"; its folder is kept: {ended.kept}" if ended.kept else ""
-            raise BuildFailed(drv_path, ended.message + kept, said, _KINDS.get(ended.why, "build"))
-        if ended is None:
-            raise BuildFailed(drv_path, "the build service broke off without saying how it ended", said, "unbuildable")
-        try:
-            if check:
-                outputs.compare(self.store, drv_path, drv, ended)
-                return {name: output.path for name, output in drv.outputs.items()}
-            return {name: info.path for name, info in outputs.register(self.store, drv_path, drv, ended).items()}
-        except outputs.NotDeterministic as error:
-            raise BuildFailed(drv_path, str(error), said, "not-deterministic") from None
-        except outputs.HashMismatch as error:
-            raise BuildFailed(drv_path, str(error), said, "hash-mismatch") from None
-        except outputs.OutputError as error:
-            raise BuildFailed(drv_path, str(error), said) from None
+        return ended
 
     def _fetched(
         self, drv_path: str, drv: Derivation, cancel: threading.Event, hear: Callable[[BuildEvent], None]

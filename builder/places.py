@@ -1,19 +1,20 @@
 """Where the builder keeps what belongs to a store: in its folder if it has one, else among the user's data.
 
-    FOLDER/building/*.lock   one for each derivation that is being built (builder.locks)
-    FOLDER/logs/…            what builds said (builder.logs)
-    FOLDER/builder/…         builds under way (builder.oci.service)
-    FOLDER/checkouts/…       store objects laid out on disk (builder.checkouts)
-
-Of the user's own store the last two lie beside it.
+FOLDER/building/*.lock   one for each derivation that is being built (builder.locks)
+FOLDER/logs/…            what builds said (builder.logs)
+FOLDER/builder/…         builds under way (builder.oci.service)
+FOLDER/checkouts/…       store objects laid out on disk (builder.checkouts)
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from store.composition.castore_store import CastoreStore
+
+if TYPE_CHECKING:
+    from builder.checkouts import Checkouts
 
 
 def state_folder(store: CastoreStore) -> str:
@@ -22,17 +23,21 @@ def state_folder(store: CastoreStore) -> str:
 
     if isinstance(store.castore, LocalCastore):
         return str(store.castore.folder)
+    import hashlib
+
     import platformdirs
 
     name = hashlib.sha256(store.uri.encode()).hexdigest()[:16]
     return str(platformdirs.user_data_path("tvix-lsp") / "builder" / name)
 
 
-def own_folder(store: CastoreStore, name: str) -> Path | None:
-    """The folder called ``name`` for a store that is not the user's own; None for that one, which has its defaults."""
-    from store.backends.local import LocalCastore, default_folder
+def builds_folder(store: CastoreStore) -> Path:
+    """The folder for builds under way."""
+    return Path(state_folder(store), "builder")
 
-    castore = store.castore
-    if isinstance(castore, LocalCastore) and castore.folder == default_folder():
-        return None
-    return Path(state_folder(store), name)
+
+def checkouts(store: CastoreStore) -> Checkouts:
+    """The objects of ``store`` as they are laid out on disk, the same for all processes."""
+    from builder.checkouts import Checkouts
+
+    return Checkouts(store, Path(state_folder(store), "checkouts"))

@@ -11,7 +11,6 @@ store, with their sources and input derivations (:meth:`store.composition.castor
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.outcome import BuildFailed, Cancelled, RealiseError, Wish
-from builder.places import own_folder, state_folder
+from builder.places import builds_folder, checkouts, state_folder
 from builder.progress import Event
 from builder.settings import Settings, load
 from store.composition.castore_store import CastoreStore
@@ -108,14 +107,13 @@ class Realiser:
         """What builds: the service that was given, else containers in this process."""
         with self._lock:
             if self._service is None:
-                from builder.checkouts import Checkouts
                 from builder.oci.service import OciBuildService
 
                 self._service = OciBuildService(
                     self.store,
-                    folder=own_folder(self.store, "builder"),
-                    checkouts=Checkouts(self.store, own_folder(self.store, "checkouts")),
-                    keep_failed=Path(tempfile.gettempdir()) if self.settings.keep_failed else None,
+                    folder=builds_folder(self.store),
+                    checkouts=checkouts(self.store),
+                    keep_failed=Path(os.environ.get("TMPDIR", "/tmp")) if self.settings.keep_failed else None,
                 )
             return self._service
 

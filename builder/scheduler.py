@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
 from builder.events import BuildEvent
@@ -61,8 +60,8 @@ class Scheduler:
         self.locks = locks
         self.slots = slots
         self._making = making
-        self._builders: ThreadPoolExecutor | None = None
-        self._fetchers: ThreadPoolExecutor | None = None
+        self._builders = _Workers(max(1, jobs), "build")
+        self._fetchers = _Workers(_FETCHES, "fetch")
 
     def run(self, wishes: Iterable[Wish]) -> dict[str, str]:
         """Do it all; see :meth:`builder.realise.Realiser.realise`."""
@@ -83,9 +82,8 @@ class Scheduler:
                     break
         finally:
             self.stop.set()
-            for pool in (self._builders, self._fetchers):
-                if pool is not None:
-                    pool.shutdown(wait=True, cancel_futures=True)
+            self._builders.end()
+            self._fetchers.end()
         if self.failed:
             first, *others = self.failed.values()
             raise BuildFailed(first.drv_path, first.why, first.log, first.kind, first.needed_by, tuple(others))
@@ -102,15 +100,11 @@ class Scheduler:
 
     def fetch(self, step: FetchStep) -> None:
         """Start fetching in a thread."""
-        if self._fetchers is None:
-            self._fetchers = ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetch")
-        self._fetchers.submit(self._answered, step, lambda: self._fetch(step))
+        self._fetchers.take(lambda: self._answered(step, lambda: self._fetch(step)))
 
     def build(self, step: BuildStep, lock: BuildLock) -> None:
         """Start building in a thread, which lets go of the lock and of the slot at its end."""
-        if self._builders is None:
-            self._builders = ThreadPoolExecutor(max(1, self.jobs), thread_name_prefix="build")
-        self._builders.submit(self._answered, step, lambda: self._build(step, lock))
+        self._builders.take(lambda: self._answered(step, lambda: self._build(step, lock)))
 
     def _answered(self, step: Step, work: Callable[[], None]) -> None:
         try:
@@ -146,6 +140,37 @@ class Scheduler:
         finally:
             lock.release()
             self.slots.release()
+
+
+class _Workers:
+    """Threads that do what they are given, at most ``most`` of them, started when there is something to do.
+
+    :mod:`concurrent.futures` does more, and loading it takes as long as an empty build.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._threads: list[threading.Thread] = []
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+
+    def take(self, work: Callable[[], None]) -> None:
+        self._work.put(work)
+        if len(self._threads) < self._most:
+            thread = threading.Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def end(self) -> None:
+        """Wait until all is done."""
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
 
 
 class _Round:

@@ -96,6 +96,8 @@ class LocalAccess:
             if not isinstance(store, CastoreStore) or store.query(store_path) is None:
                 return ""
             if self._checkouts is None:
+                from builder.places import checkouts
+
                 self._checkouts = checkouts(store)
             return self._checkouts.path_of(store_path)
         except (StoreError, ValueError) as error:
@@ -193,17 +195,6 @@ class LocalAccess:
 
         folder = self.url.removeprefix("local:").partition("?")[0] or str(default_folder())
         return not os.path.exists(os.path.join(folder, "store.db"))
-
-
-def checkouts(store: CastoreStore) -> Checkouts:
-    """Where the objects of ``store`` are laid out on disk: beside the user's own store, else inside of its folder."""
-    from builder.checkouts import Checkouts
-    from store.backends.local import LocalCastore, default_folder
-
-    castore = store.castore
-    if isinstance(castore, LocalCastore) and castore.folder != default_folder():
-        return Checkouts(store, castore.folder / "checkouts")
-    return Checkouts(store)
 
 
 def in_store(url: str, paths: list[str]) -> bool:

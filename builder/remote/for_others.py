@@ -28,7 +28,7 @@ class ForOthers:
     ``folder`` is for builds under way, ``inputs`` for inputs laid out on disk.
     """
 
-    def __init__(self, store: CastoreStore, folder: Path | None, inputs: Path) -> None:
+    def __init__(self, store: CastoreStore, folder: Path, inputs: Path) -> None:
         self._store = store
         self._folder = folder
         self._inputs = inputs

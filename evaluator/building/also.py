@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.logs import Logs
-from builder.places import own_folder, state_folder
+from builder.places import builds_folder, state_folder
 from builder.settings import SettingsError, load
 from evaluator.building.flags import COMMANDS
 from evaluator.building.links import forget_gone, link_roots
@@ -117,7 +117,7 @@ def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
 
     given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}
     settings = load(given)
-    service = ForOthers(store, own_folder(store, "builder"), Path(state_folder(store), "inputs"))
+    service = ForOthers(store, builds_folder(store), Path(state_folder(store), "inputs"))
     made, port = server(service, store, options.listen, jobs=settings.max_jobs, certificates=_certificates(options))
     made.start()
     host = options.listen.rpartition(":")[0]

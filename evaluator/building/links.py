@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from builder.outcome import Wish
-from evaluator.store_access import checkouts
+from builder.places import checkouts
 from store.backends.local import LocalCastore
 from store.backends.local_collect import roots, set_root
 from store.castore.services import StoreError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zstandard
 
@@ -13,6 +13,9 @@ from store.backends import packs
 from store.backends.packs import PackWriter
 from store.castore import nodes, path_info
 from store.castore.path_info import PathInfo
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 #: A transaction with at most so many bytes of contents makes no pack.
 INLINE = 1 << 18
@@ -33,7 +36,6 @@ class Batch:
         self.blocks: list[Future[tuple[int, int, int, bytes | None]]] = []
         self.contents = 0
         self.pack: PackWriter | None = None
-        self._held: list[tuple[bytes, int]] = []  # compressed blocks that wait to be known as few or many
         self._worker: ThreadPoolExecutor | None = None
         self._compressor = zstandard.ZstdCompressor(level=packs.LEVEL)
 
@@ -47,19 +49,30 @@ class Batch:
         self.contents += size
 
     def end_block(self) -> None:
+        data = self._taken()
+        if data is not None:
+            self._submit(data)
+
+    def _taken(self) -> bytes | None:
+        """The contents of the block that is being filled, which may be no bytes; None when there is no such block."""
         if not self.parts:
-            return
+            return None
         data = b"".join(self.parts)
         self.parts = []
         self.filled = 0
+        return data
+
+    def _submit(self, data: bytes) -> None:
         if self._worker is None:
+            from concurrent.futures import ThreadPoolExecutor  # loading it takes longer than most transactions
+
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="pack")
         if len(self.blocks) >= _AHEAD:
             self.blocks[-_AHEAD].result()  # no more than a few blocks wait to be written
         self.blocks.append(self._worker.submit(self._store, data, self.contents > INLINE))
 
     def _store(self, data: bytes, large: bool) -> tuple[int, int, int, bytes | None]:
-        """In the worker's thread: (at, stored, size, the frame if it is for the database)."""
+        """In the worker's thread, if there is one: (at, stored, size, the frame if it is for the database)."""
         frame = self._compressor.compress(data)
         if not large and self.pack is None:
             return 0, len(frame), len(data), frame
@@ -68,7 +81,11 @@ class Batch:
         return self.pack.append(frame), len(frame), len(data), None
 
     def finished_blocks(self) -> list[tuple[int, int, int, bytes | None]]:
-        self.end_block()
+        data = self._taken()
+        if self._worker is None:
+            return [] if data is None else [self._store(data, self.contents > INLINE)]
+        if data is not None:
+            self._submit(data)
         return [block.result() for block in self.blocks]
 
     def stop(self) -> None:
