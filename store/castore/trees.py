@@ -145,7 +145,7 @@ def nar_of(node: Node, castore: Castore) -> Iterator[bytes]:
     """
     ready: list[bytes] = []
     writer = NarWriter(ready.append)
-    walk = _Ahead(node, castore)
+    walk = Ahead(node, castore)
     depth = 0
     while walk.gather():
         contents = iter(castore.blobs.read_many(walk.digests))
@@ -184,10 +184,11 @@ def nar_of(node: Node, castore: Castore) -> Iterator[bytes]:
     yield from ready
 
 
-class _Ahead:
+class Ahead:
     """A tree in a castore in the archive's order, some hundred nodes at a time.
 
-    ``steps`` are names with their nodes, or None for the end of a directory; ``digests`` those of the small files.
+    ``steps`` are names with their nodes, or None for the end of a directory; ``digests`` those of the small files;
+    ``left`` the directories that end.
     """
 
     def __init__(self, node: Node, castore: Castore) -> None:
@@ -196,11 +197,13 @@ class _Ahead:
         self._open: list[_Entries] = []
         self.steps: list[tuple[bytes, Node | None]] = []
         self.digests: list[bytes] = []
+        self.left: list[Directory] = []
 
     def gather(self) -> bool:
         """Have the next steps; whether there are any."""
         self.steps = []
         self.digests = []
+        self.left = []
         first = self._first
         if first is not None:
             self._first = None
@@ -214,6 +217,7 @@ class _Ahead:
             if name is None:
                 self._open.pop()
                 self.steps.append((b"", None))
+                self.left.append(entries.directory)
                 continue
             node = entries.directory.entries[name]
             self._add(name, node)

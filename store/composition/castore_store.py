@@ -14,7 +14,7 @@ from store.castore.services import Castore, Missing, Refused
 from store.composition.addresses import ca_of_source
 from store.composition.archives import CheckedSource, checked
 from store.composition.derivations import read_derivation
-from store.composition.protocol import Entry
+from store.composition.protocol import Entry, Store
 from store.derivation import Derivation
 from store.hashes import Hash, Hasher
 from store.nar import Filter, NarError, NarWriter
@@ -72,6 +72,24 @@ class CastoreStore:
             kept = info.with_node(node)
             self.castore.path_infos.put(kept)
         return kept
+
+    def take(self, info: PathInfo, source: Store) -> PathInfo | None:
+        from store.backends.local import LocalCastore
+        from store.backends.local_transfer import transfer
+
+        if not (isinstance(source, CastoreStore) and isinstance(source.castore, LocalCastore)):
+            return None
+        if not isinstance(self.castore, LocalCastore) or info.node is None:
+            return None
+        check_store_path(info.path, self.store_dir)
+        known = self.query(info.path)
+        if known is not None:
+            return known
+        with self.castore.transaction():
+            self._expect_references(info)
+            transfer(info.node, source.castore, self.castore)
+            self.castore.path_infos.put(info)
+        return info
 
     def add_path(
         self,

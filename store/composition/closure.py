@@ -12,7 +12,7 @@ from store.castore.background import ahead
 from store.castore.path_info import PathInfo
 from store.castore.services import Missing, Refused
 from store.composition.archives import PiecesSource
-from store.composition.protocol import Store, Unverified
+from store.composition.protocol import Store, Taking, Unverified
 
 
 def closure(store: Store, paths: Iterable[str]) -> list[PathInfo]:
@@ -116,6 +116,9 @@ def _known(store: Store, path: str) -> PathInfo:
 
 
 def _copy_one(source: Store, target: Store, info: PathInfo) -> PathInfo:
+    taken = target.take(info, source) if isinstance(target, Taking) else None
+    if taken is not None:
+        return taken
     # Whoever adds an archive checks it: once is enough.
     pieces = source.unverified_nar(info) if isinstance(source, Unverified) else source.nar(info)
     with closing(ahead(pieces)) as coming:

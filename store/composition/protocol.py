@@ -80,3 +80,11 @@ class Unverified(Protocol):
 
     def unverified_nar(self, info: PathInfo) -> Iterator[bytes]:
         """:meth:`Store.nar` for who compares size and hash himself."""
+
+
+@runtime_checkable
+class Taking(Protocol):
+    """A store that can take an object out of some others in a shorter way than through its archive."""
+
+    def take(self, info: PathInfo, source: Store) -> PathInfo | None:
+        """:meth:`Store.add` of what ``source``, which answered ``info``, has; None when there is no such way."""

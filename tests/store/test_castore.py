@@ -236,6 +236,12 @@ def test_blobs(castore: Castore) -> None:
     assert max(len(piece) for piece in blobs.read(nodes.blake3(large))) <= chunking.MAXIMUM
 
 
+def test_an_empty_blob_alone(castore: Castore) -> None:
+    digest = castore.blobs.put_whole(b"")
+    assert castore.blobs.read_whole(digest) == b""
+    assert castore.blobs.size(digest) == 0
+
+
 def test_what_a_transaction_wrote_can_be_read_in_it(castore: Castore) -> None:
     large = random.Random(2).randbytes(3_000_000)
     with castore.transaction():

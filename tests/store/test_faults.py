@@ -199,6 +199,28 @@ def test_every_damaged_pack_is_noticed_and_repaired(good_store: Path, tmp_path: 
         shutil.rmtree(place)
 
 
+def test_from_one_local_store_into_another(good_store: Path, tmp_path: Path) -> None:
+    with local_store(str(good_store)) as source, local_store(str(tmp_path / "to")) as target:
+        closure.copy(source, target, list(source.paths()))
+        assert isinstance(target.castore, LocalCastore)
+        assert verify(target.castore).problems == []
+        assert contents(target) == contents(source)
+        assert sorted(target.paths()) == sorted(source.paths())
+
+
+def test_damage_is_not_copied(good_store: Path, tmp_path: Path) -> None:
+    shutil.copytree(good_store, tmp_path / "damaged")
+    for pack in (tmp_path / "damaged" / "packs").iterdir():
+        data = bytearray(pack.read_bytes())
+        data[len(data) // 2] ^= 1
+        pack.write_bytes(data)
+    with local_store(str(tmp_path / "damaged")) as source, local_store(str(tmp_path / "to")) as target:
+        (large,) = [path for path in source.paths() if path.endswith("-tree")]
+        with pytest.raises(Corrupt, match=r"\.pack"):
+            closure.copy(source, target, [large])
+        assert list(target.paths()) == []
+
+
 # ---- full
 
 
