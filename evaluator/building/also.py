@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,19 @@ def _roots(options: argparse.Namespace, store: CastoreStore) -> int:
 
 
 def _doctor(options: argparse.Namespace, store: CastoreStore) -> int:
-    raise NotImplementedError
+    from builder.doctor import examine
+
+    report = examine(builds_folder(store))
+    settings = load()
+    if options.json:
+        found = {**asdict(report), "works": report.works, "settings": asdict(settings)}
+        print(json.dumps(found))
+    else:
+        for line in report.lines():
+            print(line)
+        print(f"builds at once: {settings.max_jobs}, substituters: {' '.join(settings.substituters) or 'none'}")
+        print(f"store: {store.uri}, builds and logs: {state_folder(store)}")
+    return 0 if report.works else _FAILED
 
 
 def _serve(options: argparse.Namespace, store: CastoreStore) -> int:

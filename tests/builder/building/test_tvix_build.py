@@ -317,6 +317,15 @@ def test_the_log_of_what_was_not_built(place: Place) -> None:
     assert "no log of" in place.run("log", "/nix/store/00000000000000000000000000000000-x.drv", code=1).stderr
 
 
+def test_the_doctor(place: Place) -> None:
+    text = place.run("doctor").stdout
+    assert "substituters: none" in text
+    report = json.loads(place.run("doctor", "--json").stdout)
+    assert report["works"]
+    assert report["used"] in text
+    assert report["settings"]["max_jobs"] == 1
+
+
 def test_help_and_version(place: Place) -> None:
     text = place.run("--help").stdout
     for flag in ("--out-link", "--keep-going", "--check", "log", "doctor", "serve"):
