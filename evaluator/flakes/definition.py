@@ -75,15 +75,21 @@ def fetch_tree(session: Session, ref: Ref) -> tuple[Tree, Ref, Ref]:
     return tree, resolved, locked
 
 
-def fetch_flake(session: Session, ref: Ref, root: InputPath = (), found: tuple[Tree, Ref, Ref] | None = None) -> Flake:
+def fetch_flake(session: Session, ref: Ref, root: InputPath = ()) -> Flake:
     """A flake, fetched and read; ``root`` is the way to the input whose lock file its ``follows`` refer to."""
-    tree, resolved, locked = found or fetch_tree(session, ref)
+    tree, resolved, locked = fetch_tree(session, ref)
     below = str(locked.get("dir", ""))
-    folder = f"{tree.path}/{below}" if below else tree.path
+    return read_flake(session, ref, resolved, locked, tree, f"{tree.path}/{below}" if below else tree.path, root)
+
+
+def read_flake(
+    session: Session, ref: Ref, resolved: Ref, locked: Ref, tree: Tree, folder: str, root: InputPath
+) -> Flake:
+    """The flake in ``folder``, which lies in ``tree``. Raises EvalError."""
     path = f"{folder}/flake.nix"
     if not session.files.exists(path):
         raise session.files.missing(
-            path, f"source tree referenced by '{shown(resolved)}' does not contain a '{below and below + '/'}flake.nix'"
+            path, f"source tree referenced by '{shown(resolved)}' does not contain a '{path[len(tree.path) + 1 :]}'"
         )
     parsed = session.parsed(path)
     if not isinstance(parsed.source.root, syntax.AttrSet):
@@ -144,11 +150,10 @@ def _input(attrs: Attrs, name: str, root: InputPath) -> Input:
     if "type" in items:
         result.ref = items
     elif "url" in items:
-        url = items.pop("url")
-        assert isinstance(url, str)
+        del items["url"]
         if items:
             raise EvalError(f"unexpected flake input attribute '{min(items)}'", value.place_of(min(items)))
-        result.ref = parse_input(url)
+        result.ref = parse_input(_string(value, "url"))
     elif items:
         raise EvalError(f"unexpected flake input attribute '{min(items)}'", value.place_of(min(items)))
     return result

@@ -89,7 +89,7 @@ class Fetcher:
         try:
             fetch = fetch_tarball if unpack else fetch_file
             return fetch(self._open_store(), url, name, wanted, self.limits()).info.path
-        except (FetchError, StoreError) as error:
+        except (FetchError, StoreError, OSError) as error:
             raise EvalError(str(error)) from None
 
     def substitute(self, session: Session, url: str, path: str) -> None:
@@ -106,7 +106,7 @@ class Fetcher:
                 copy(source, self._open_store(), [path])
             finally:
                 source.close()
-        except (FetchError, StoreError, ValueError) as error:
+        except (FetchError, StoreError, OSError, ValueError) as error:
             raise EvalError(f"cannot fetch '{path}' from '{url}': {error}") from None
 
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
@@ -168,7 +168,7 @@ class Fetcher:
                 return self._archive(items, kind == "tarball")
             if kind in ("github", "gitlab", "sourcehut"):
                 return self._forge(items, kind)
-        except (FetchError, StoreError) as error:
+        except (FetchError, StoreError, OSError) as error:
             raise EvalError(str(error)) from None
         raise EvalError(f"input type '{kind}' is unsupported")
 

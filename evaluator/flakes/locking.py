@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
 from evaluator.builtins.flake_refs import Ref
-from evaluator.flakes.definition import Flake, Input, fetch_flake, fetch_tree, without_folder
+from evaluator.flakes.definition import Flake, Input, fetch_flake, fetch_tree, read_flake, without_folder
 from evaluator.flakes.fetcher import fetcher_of
 from evaluator.flakes.lock_file import InputPath, LockFile, Node, difference, is_locked, path_text, read
 from evaluator.flakes.reference import is_relative, shown
 from evaluator.runtime.errors import EvalError
 
 if TYPE_CHECKING:
-    from evaluator.fetching import Tree
     from evaluator.session import Session
 
 
@@ -256,7 +255,7 @@ class _Locking:
         if fetcher_of(self._session).pure and not is_locked(ref):
             raise EvalError(f"cannot update flake input '{path_text(path)}' in pure mode (use '--impure', or lock it)")
         if not given.flake:
-            _, _, locked = self._tree(ref, path, parent)
+            locked = self._inside(ref, path, parent)[0] if is_relative(ref) else fetch_tree(self._session, ref)[2]
             node.inputs[name] = Node(original, locked, flake=False)
             return
         if ref in self._parents and not is_relative(ref):
@@ -274,14 +273,17 @@ class _Locking:
 
     def _fetch(self, ref: Ref, path: InputPath, parent: Flake | None) -> Flake:
         try:
-            return fetch_flake(self._session, ref, path, self._tree(ref, path, parent) if is_relative(ref) else None)
+            if not is_relative(ref):
+                return fetch_flake(self._session, ref, path)
+            locked, folder = self._inside(ref, path, parent)
+            assert parent is not None
+            return read_flake(self._session, ref, ref, locked, parent.tree, folder, path)
         except EvalError as error:
             error.note(f"while fetching the input '{path_text(path)}'", None)
             raise
 
-    def _tree(self, ref: Ref, path: InputPath, parent: Flake | None) -> tuple[Tree, Ref, Ref]:
-        if not is_relative(ref):
-            return fetch_tree(self._session, ref)
+    def _inside(self, ref: Ref, path: InputPath, parent: Flake | None) -> tuple[Ref, str]:
+        """What a path relative to ``parent`` is locked to, and the folder that it means. Raises EvalError."""
         if parent is None:
             raise EvalError(
                 f"the input '{path_text(path)}' is relative ('{shown(ref)}') to a flake that was not fetched; "
@@ -294,13 +296,10 @@ class _Locking:
             )
         if not self._session.files.exists(place):
             raise self._session.files.missing(place, f"the path of the input '{path_text(path)}' does not exist")
-        items: Ref = {"type": "path", "path": place}
-        tree = fetcher_of(self._session).tree(self._session, items)
-        below: Ref = {"type": "path", "path": place}
-        if "dir" in ref:
-            below["dir"] = ref["dir"]
-        locked = {**tree.items, "path": ref["path"], **({"dir": ref["dir"]} if "dir" in ref else {})}
-        return tree, below, locked
+        tree = fetcher_of(self._session).tree(self._session, {"type": "path", "path": place})
+        below = ref.get("dir")
+        locked = {**tree.items, "path": ref["path"], **({"dir": below} if below else {})}
+        return locked, f"{place}/{below}" if below else place
 
     def complain(self) -> None:
         """Says what of the wishes was about no input."""

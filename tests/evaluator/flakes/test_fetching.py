@@ -47,10 +47,8 @@ def furnished(world: World) -> World:
     outer.commit()
     world.folder("tree", a="a\n", sub__run="x\n")
     (world.root / "tree" / "sub" / "run").chmod(0o755)
-    for suffix, mode in ((".tar.gz", "w:gz"), (".tar.xz", "w:xz"), (".tar.bz2", "w:bz2"), (".tar", "w")):
-        with tarfile.open(str(world.root / f"tree{suffix}"), mode) as archive:
-            archive.add(world.root / "tree", "tree")
-    shutil.make_archive(str(world.root / "tree"), "zip", world.root, "tree")
+    for form in ("gztar", "xztar", "bztar", "tar", "zip"):
+        shutil.make_archive(str(world.root / "tree"), form, world.root, "tree")
     (world.root / "file").write_text("contents\n")
     return world
 
