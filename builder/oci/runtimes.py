@@ -188,12 +188,12 @@ def _enter(groups: Sequence[str]) -> list[str]:
 
 
 def _ulimit(name: str, soft: int, hard: int) -> list[str]:
+    unit = _UNITS.get(name, 1)
     letter = _ULIMITS[name]
-    values = [
-        "unlimited" if value < 0 else str(max(1, value // _UNITS.get(name, 1)) if value else 0)
-        for value in (hard, soft)
-    ]
-    return [f"ulimit -H{letter} {values[0]}", f"ulimit -S{letter} {values[1]}"]
+    steps: list[str] = []
+    for kind, value in (("S", soft), ("H", hard)):  # the hard limit may not fall below the soft one
+        steps.append(f"ulimit -{kind}{letter} {'unlimited' if value < 0 else (value + unit - 1) // unit}")
+    return steps
 
 
 def _personality(system: str) -> list[str]:

@@ -40,6 +40,7 @@ from store.nar import NarError
 from store.references import ReferenceScanner
 from store.store_path import BadStorePath, base_name, is_store_path
 
+_RUNTIME = "runtime"  # in a build's folder: the name of what runs it
 _STARTER = ".start"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -138,9 +139,11 @@ def sweep(folder: Path) -> list[Path]:
         hierarchy = find_hierarchy()
         if hierarchy is not None:
             Group(hierarchy, orphan.name).remove()
-        for runtime in candidates():
-            if runtime.program() is not None:
-                runtime.delete(orphan, orphan.name)
+        with suppress(OSError):
+            name = (orphan / _RUNTIME).read_text()
+            for runtime in candidates():
+                if runtime.name == name:
+                    runtime.delete(orphan, orphan.name)
 
     return ScratchFolders(folder / "builds").sweep(end)
 
@@ -175,6 +178,7 @@ class _Build:
         try:
             if group:
                 group.make(job.memory, job.processes or PROCESSES)
+            (self.folder / _RUNTIME).write_text(self.runtime.name)
             command = self.runtime.command(job, request.constraints.system)
             run = Run(command, request.constraints, cancel, lambda: self.runtime.init(job), self.runtime.owner)
             try:

@@ -1,0 +1,21 @@
+"""A build whose process is to be killed: ``python -m …killed FOLDER RUNTIME``. Prints the log as it comes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from builder.events import BuildEvent, LogLine
+from builder.oci.runtimes import candidates
+from tests.builder.sandbox.building import opened
+
+
+def tell(event: BuildEvent) -> None:
+    if isinstance(event, LogLine):
+        print(event.line.decode(), flush=True)
+
+
+if __name__ == "__main__":
+    runtime = next(runtime for runtime in candidates() if runtime.name == sys.argv[2])
+    with opened(Path(sys.argv[1]), runtime) as sandbox:
+        sandbox.build(sandbox.derivation("(setsid sleep 53197 &); echo ready; sleep 53197"), on_event=tell)
