@@ -11,7 +11,9 @@ from typing import Final
 from evaluator.builtins.install import open_session
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
+from evaluator.command.settings import is_on
 from evaluator.flakes.fetcher import Fetcher
+from evaluator.flakes.purity import make_pure
 from evaluator.io.files import Files, ParsedFile, syntax_fault
 from evaluator.lower import Lowering, Scope
 from evaluator.runtime.coerce import as_string, canonical, coerce
@@ -40,6 +42,8 @@ def new_session(options: Options, files: Files, access: LocalAccess) -> Session:
     session.allows_builds = settings.get("allow-import-from-derivation", "true") not in ("false", "no", "0")
     access.serve(session)
     session.fetcher = Fetcher(lambda: access.castore, network=True, settings=settings)
+    if is_on(settings, "pure-eval"):
+        make_pure(session)
     return session
 
 
@@ -126,7 +130,7 @@ def roots(options: Options, session: Session) -> Iterator[object]:
 
         for given in options.operands or ["."]:
             ref, fragment = parse_installable(given, here)
-            yield select_output(flake_at(session, ref), fragment, session.system, ref)
+            yield select_output(flake_at(session, ref, not options.impure), fragment, session.system, ref)
         return
     for text, name in texts(options):
         yield session.expression(text, here, name)

@@ -26,6 +26,7 @@ class Flag:
 ASKING: Final = [
     Flag("-E --expr", "", "what is given are expressions, not files"),
     Flag("--flake", "", "what is given are outputs of flakes: REF#ATTR"),
+    Flag("--impure", "", "let flakes see files, variables and the time, and fetch what is not pinned"),
     Flag("-A --attr", "PATH", "print the attribute at this path of the value (any number of times)"),
     Flag("--arg", "NAME EXPR", "an argument for functions: an expression"),
     Flag("--argstr", "NAME TEXT", "the same, a string"),
@@ -62,7 +63,7 @@ LIMITING: Final = [
 
 #: Flags of nix-instantiate about logs, building and stores: they change nothing here.
 ELSEWHERE: Final = [
-    Flag("-v --verbose --debug --quiet -Q --no-build-output --repair --indirect --impure", "", ""),
+    Flag("-v --verbose --debug --quiet -Q --no-build-output --repair --indirect", "", ""),
     Flag("-k --keep-going -K --keep-failed --fallback", "", ""),
     Flag("--log-format --eval-store --add-root", "VALUE", ""),
 ]
@@ -84,6 +85,7 @@ class Options:
         self.expressions = False
         #: Whether the operands are flake references.
         self.flakes = False
+        self.impure = False
         self.stdin = False
         self.attributes: list[str] = []
         self.search_path: list[str] = []
@@ -113,6 +115,8 @@ class Options:
                 self.expressions = True
             case "--flake":
                 self.flakes = True
+            case "--impure":
+                self.impure = True
             case "-A" | "--attr":
                 self.attributes.append(values[0])
             case "--arg":

@@ -43,7 +43,6 @@ _OTHERS: Final = frozenset(
 
 #: What evaluation cannot do yet: better said than overlooked.
 _MISSING: Final = {
-    "pure-eval": "true",
     "restrict-eval": "true",
     "allow-unsafe-native-code-during-evaluation": "true",
     "abort-on-warn": "true",

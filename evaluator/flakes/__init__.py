@@ -1,6 +1,7 @@
 """Fetching for evaluations, and flakes.
 
 * :mod:`evaluator.flakes.fetcher`     the door through which evaluation fetches: what may be fetched, and when
+* :mod:`evaluator.flakes.purity`      what a pure evaluation may not see
 * :mod:`evaluator.flakes.forges`      GitHub, GitLab and SourceHut: addresses, and which revision a branch is at
 * :mod:`evaluator.flakes.registry`    what a name like ``nixpkgs`` means
 * :mod:`evaluator.flakes.reference`   flake references as people write them

@@ -13,7 +13,8 @@ from evaluator.code.functions import call
 from evaluator.corepkgs import FOLDER
 from evaluator.entry import split_path
 from evaluator.flakes.fetcher import fetcher_of
-from evaluator.flakes.locking import Locked, Wishes, lock_flake
+from evaluator.flakes.locking import Locked, lock_flake
+from evaluator.flakes.purity import make_pure
 from evaluator.flakes.reference import is_relative, shown
 from evaluator.runtime.errors import EvalError, MissingAttribute
 from evaluator.runtime.values import Attrs, force
@@ -31,9 +32,12 @@ def get_flake(session: Session, text: str) -> object:
     return outputs_of(session, lock_flake(session, ref))
 
 
-def flake_at(session: Session, ref: Ref, wishes: Wishes | None = None) -> object:
-    """The same for a reference that was read already."""
-    return outputs_of(session, lock_flake(session, ref, wishes))
+def flake_at(session: Session, ref: Ref, pure: bool) -> object:
+    """The outputs of the flake that a command line names; ``pure``: it is evaluated knowing nothing else."""
+    found = lock_flake(session, ref)
+    if pure:
+        make_pure(session)
+    return outputs_of(session, found)
 
 
 def outputs_of(session: Session, found: Locked) -> object:

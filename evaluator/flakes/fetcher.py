@@ -177,6 +177,8 @@ class Fetcher:
         if not path.startswith("/"):
             raise EvalError(f"cannot fetch input 'path:{path}' because it uses a relative path")
         files = session.files
+        if is_pinned(items):
+            files.admit(path)
         if not files.exists(path):
             raise EvalError(f"path '{path}' does not exist")
         at = files.origin(path)
@@ -371,6 +373,7 @@ def _copied(
 ) -> tuple[str, bytes]:
     """The store path that a tree of this machine gets, which reads as the tree itself; and its NAR's hash."""
     files = session.files
+    files.admit(origin)
     left_out: set[str] = set()
 
     def asked(path: str, kind: str) -> bool:

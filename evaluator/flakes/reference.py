@@ -10,7 +10,6 @@ import os
 import re
 from urllib.parse import quote, unquote
 
-from builder.fetch.git import top_of
 from evaluator.builtins.flake_refs import Ref, parse_flake_ref, ref_to_text
 from evaluator.runtime.errors import EvalError
 
@@ -87,6 +86,8 @@ def _found(text: str, base: str) -> Ref:
                 " file)"
             )
         at = above
+    from builder.fetch.git import top_of  # loading it takes as long as a small evaluation
+
     top = top_of(at)
     if not top:
         return parse_flake_ref(f"path:{_quoted(at)}{'?' + query if query else ''}")

@@ -25,6 +25,7 @@ from evaluator.cache.observation import (
     names_value,
     scan,
 )
+from evaluator.corepkgs import FOLDER
 from evaluator.io.reads import Reads
 from evaluator.runtime.errors import EvalError, SyntaxFault
 from evaluator.runtime.source import Place, SourceFile
@@ -96,6 +97,9 @@ class Files:
         self._texts: Final[dict[str, bytes]] = {}
         self._in_place: Final[set[str]] = set()
         self._worktrees: Final[dict[str, str]] = {}
+        #: In a pure evaluation only the store may be read, and what was admitted.
+        self.pure = False
+        self._admitted: Final[set[str]] = set()
         self._laid_out: Final[set[str]] = set()
 
     def add_copy(self, store_path: str, origin: str, left_out: set[str], flat: bool = False) -> None:
@@ -125,6 +129,8 @@ class Files:
         What a filter left out is at a path where nothing is.
         """
         if not path.startswith(_STORE):
+            if self.pure:
+                self._expect_admitted(path)
             return path
         end = path.find("/", len(_STORE))
         if end < 0:
@@ -486,6 +492,20 @@ class Files:
                 continue
             return path
         raise self._failure(f"too many symbolic links at '{path}'")
+
+    def admit(self, path: str) -> None:
+        """A pure evaluation may read what is at ``path`` and below."""
+        self._admitted.add(path)
+
+    def _expect_admitted(self, path: str) -> None:
+        if path == STORE_DIR or path.startswith(FOLDER + "/"):
+            return
+        for admitted in self._admitted:
+            if path == admitted or path.startswith(admitted + "/"):
+                return
+        raise self._failure(
+            f"access to absolute path '{path}' is forbidden in pure eval mode (use '--impure' to override)"
+        )
 
     def add_worktree(self, store_path: str, top: str) -> None:
         """The store object ``store_path`` is the working tree ``top`` without the files that Git does not track."""
