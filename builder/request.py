@@ -107,7 +107,7 @@ def encode(request: BuildRequest) -> bytes:
     parts.append(wire.optional_bytes(5, request.inputs_dir.encode()))
     parts += [wire.bytes_field(6, path.encode()) for path in request.outputs]
     parts += [wire.bytes_field(7, _pair(name, value)) for name, value in request.environment]
-    parts.append(wire.optional_bytes(8, _encode_constraints(request.constraints)))
+    parts.append(wire.bytes_field(8, _encode_constraints(request.constraints)))
     parts += [wire.bytes_field(9, _pair(path.encode(), content)) for path, content in request.files]
     parts += [wire.bytes_field(10, needle.encode()) for needle in request.needles]
     parts.append(wire.optional_bytes(11, request.name.encode()))
@@ -129,7 +129,7 @@ def _decode(data: bytes) -> BuildRequest:
     environment: list[tuple[bytes, bytes]] = []
     files: list[tuple[str, bytes]] = []
     texts: dict[int, list[str]] = {number: [] for number in (3, 4, 5, 6, 10, 11, 12)}
-    constraints = Constraints()
+    constraints = Constraints(bin_sh=False)
     for number, value in wire.fields(data):
         field_ = wire.as_bytes(value)
         if number == 1:

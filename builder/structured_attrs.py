@@ -8,6 +8,7 @@ variable's and whose value is a text, an integer, null, a Boolean, or an array o
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from collections.abc import Mapping
@@ -71,11 +72,8 @@ def _simple(value: Json) -> str | None:
     if isinstance(value, int):
         return str((value + _HALF) % (2 * _HALF) - _HALF)
     if isinstance(value, float):
-        try:
-            (single,) = struct.unpack("f", struct.pack("f", value))
-        except OverflowError:
-            return str(-_HALF)
-        if single != single // 1:
+        (single,) = struct.unpack("f", struct.pack("f", value))
+        if math.isfinite(single) and single != math.floor(single):
             return None
         return str(int(value) if -_HALF <= value < _HALF else -_HALF)
     return None
