@@ -120,7 +120,9 @@ class Realising:
         except BuildFailed as failed:
             self._note(failed, missing)
             element = next((each for each in missing if each in self._failed), missing[0])
-            raise BuildFailure(_message(failed), element, failed.drv_path, list(failed.log), failed.exit_code) from None
+            raise BuildFailure(
+                failure_message(failed), element, failed.drv_path, list(failed.log), failed.exit_code
+            ) from None
         except Cancelled:
             raise EvalError("the build was cancelled") from None
         except (RealiseError, SettingsError, StoreError, ValueError) as error:
@@ -160,10 +162,10 @@ class Realising:
             guilty = {each.drv_path, *each.needed_by}
             for element in wanted:
                 if element[element.rfind("!") + 1 :] in guilty:
-                    self._failed[element] = (_message(each), each.drv_path, list(each.log), each.exit_code)
+                    self._failed[element] = (failure_message(each), each.drv_path, list(each.log), each.exit_code)
 
 
-def _message(failed: BuildFailed) -> str:
+def failure_message(failed: BuildFailed) -> str:
     """What failed, and the end of what it said."""
     lines = [f"building '{failed.drv_path}' failed: {failed.why}"]
     if failed.log:

@@ -10,13 +10,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from evaluator.syntax.incremental import edit, reread
 from evaluator.syntax.parser import parse
 from evaluator.syntax.positions import UTF16, LineIndex
 from evaluator.syntax.tree import Source
 from lsp import uri as uris
+
+if TYPE_CHECKING:
+    from evaluator.service.protocol import Failure
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 #: Edits no further apart than this many code points are one.
@@ -54,6 +57,8 @@ class Document:
         # The tree of an earlier text, and what has become of that text since.
         self._source: Source | None = None
         self._since: list[_Stretch] = []
+        #: What goes wrong when it is evaluated, as far as that is known.
+        self.failures: tuple[Failure, ...] = ()
 
     @property
     def text(self) -> str:
@@ -96,6 +101,10 @@ class Document:
         if start == end and not new:
             return
         self._lines = self._lines.edited(start, end, new)
+        if self.failures:
+            from lsp.ide.failures import shifted
+
+            self.failures = shifted(self.failures, self.path, start, end, len(new))
         if self._source is None or len(self._since) > _MANY:
             return  # everything is going to be read
         last = self._since[-1] if self._since else None

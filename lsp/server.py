@@ -16,14 +16,16 @@ from pygls.protocol.json_rpc import JsonRPCNotification
 from pygls.protocol.language_server import lsp_method
 
 from evaluator import version
-from evaluator.service.protocol import Status
+from evaluator.service.protocol import Builds, Status
 from lsp import uri as uris
 from lsp import wire
 from lsp.documents import Document, spare_collector
 from lsp.ide import completion as ide_completion
 from lsp.ide import definition as ide_definition
+from lsp.ide import failures as ide_failures
 from lsp.ide import hover as ide_hover
 from lsp.process import Process
+from lsp.progress import WorkProgress
 from lsp.session import Session
 from lsp.settings import SECTION, SOURCES
 
@@ -32,8 +34,10 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: The command that allows something to be built: its arguments say what.
+BUILD: Final = "tvix-lsp.build"
+
 _QUIET_SECONDS: Final = 0.1  # diagnostics wait this long for the next keystroke
-_PROGRESS_SECONDS: Final = 0.3  # shorter work is not worth a progress bar
 
 
 class Protocol(LanguageServerProtocol):
@@ -91,8 +95,11 @@ class Server(LanguageServer):
         self.session: Final = session
         self._process = process
         self._checks: Final[dict[str, asyncio.TimerHandle]] = {}
-        self._progress: Final = _Progress(self)
-        session.on_status = self._progress.show
+        self._evaluations: Final[dict[str, asyncio.Task[None]]] = {}
+        self._loading: Final = WorkProgress(self, "loading", "Nix")
+        self._building: Final = WorkProgress(self, "building", "Building", session.stop_builds)
+        session.on_status = self._show_status
+        session.on_builds = self._show_builds
         self._register()
 
     def _register(self) -> None:
@@ -109,6 +116,10 @@ class Server(LanguageServer):
         on(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(
             _guarded(self._completion)
         )
+        on(types.TEXT_DOCUMENT_CODE_ACTION, types.CodeActionOptions([types.CodeActionKind.QuickFix]))(
+            _guarded(self._code_actions)
+        )
+        self.command(BUILD)(functools.partial(self._allow_builds))
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """Errors are for the log; nobody asked for a window with them."""
@@ -125,7 +136,8 @@ class Server(LanguageServer):
         self.session.start(process)
 
     async def _initialized(self, params: types.InitializedParams) -> None:
-        self._progress.client_is_ready()
+        self._loading.client_is_ready()
+        self._building.client_is_ready()
         await self._pull_configuration()
         await self._watch_files()
 
@@ -133,6 +145,9 @@ class Server(LanguageServer):
         for handle in self._checks.values():
             handle.cancel()
         self._checks.clear()
+        for task in self._evaluations.values():
+            task.cancel()
+        self._evaluations.clear()
         await self.session.stop()
 
     async def _pull_configuration(self) -> None:
@@ -210,6 +225,9 @@ class Server(LanguageServer):
         """A document is closed; what was wrong with it is nobody's business any more."""
         uri = params.text_document.uri
         self._cancel_check(uri)
+        evaluation = self._evaluations.pop(uri, None)
+        if evaluation is not None:
+            evaluation.cancel()
         self.session.close(uri)
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
 
@@ -222,8 +240,60 @@ class Server(LanguageServer):
         self._checks.pop(uri, None)
         document = self.session.documents.get(uri)
         if document is not None:
-            found = types.PublishDiagnosticsParams(uri, wire.diagnostics(document), document.version)
-            self.text_document_publish_diagnostics(found)
+            self._publish(document)
+            self._evaluate(document)
+
+    def _publish(self, document: Document) -> None:
+        found = wire.diagnostics(document, self.session.documents)
+        params = types.PublishDiagnosticsParams(document.uri, found, document.version)
+        self.text_document_publish_diagnostics(params)
+
+    # --- evaluation in the background ----------------------------------------------------------------
+
+    def _evaluate(self, document: Document) -> None:
+        """Has the file evaluated, and shows what goes wrong; what was asked of an older text is not wanted any more."""
+        before = self._evaluations.pop(document.uri, None)
+        if before is not None:
+            before.cancel()
+        task = asyncio.get_running_loop().create_task(self._evaluated(document))
+        self._evaluations[document.uri] = task
+
+    async def _evaluated(self, document: Document) -> None:
+        version = document.version
+        found = await self.session.failures(document)
+        if found is None or document.version != version or self.session.documents.get(document.uri) is not document:
+            return
+        if found != document.failures:
+            document.failures = found
+            self._publish(document)
+
+    def _show_status(self, status: Status) -> None:
+        self._loading.show((status.text or "evaluating") if status.state == "loading" else "")
+
+    def _show_builds(self, builds: Builds) -> None:
+        names = ", ".join(builds.names)
+        self._building.show(f"{names}: {builds.text}" if names and builds.text else names)
+        if builds.changed:
+            for document in self.session.documents:
+                self._evaluate(document)
+
+    async def _code_actions(self, params: types.CodeActionParams) -> list[types.CodeAction] | None:
+        document = self.session.document(params.text_document.uri)
+        if document is None:
+            return None
+        start, end = (wire.offset(document.lines, at) for at in (params.range.start, params.range.end))
+        return [
+            types.CodeAction(
+                offer.title,
+                kind=types.CodeActionKind.QuickFix,
+                command=types.Command(offer.title, BUILD, arguments=list(offer.elements)),
+            )
+            for offer in ide_failures.offers(document.failures, start, end)
+        ]
+
+    def _allow_builds(self, *elements: Any) -> None:
+        """The user wants something built."""
+        self.session.allow([element for element in elements if isinstance(element, str)])
 
     # --- questions -------------------------------------------------------------------------------
 
@@ -268,73 +338,6 @@ class Server(LanguageServer):
     def _knows_markdown(self, formats: Callable[[types.ClientCapabilities], object]) -> bool:
         known = formats(self.client_capabilities)
         return isinstance(known, list | tuple) and types.MarkupKind.Markdown in known
-
-
-class _Progress:
-    """Shows that the evaluator is loading, to clients that can show it, when it takes more than a moment."""
-
-    def __init__(self, server: Server) -> None:
-        self._server: Final = server
-        self._ready = False
-        self._text = ""
-        self._token = ""  # of the progress that is shown
-        self._count = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._tasks: Final[set[asyncio.Task[None]]] = set()
-
-    def client_is_ready(self) -> None:
-        """The client has said that requests may be sent to it."""
-        window = self._server.client_capabilities.window
-        self._ready = window is not None and bool(window.work_done_progress)
-        if self._text:
-            self._later()
-
-    def show(self, status: Status) -> None:
-        """The worker says what it is doing."""
-        self._text = (status.text or "evaluating") if status.state == "loading" else ""
-        if self._text and self._token:
-            self._server.work_done_progress.report(self._token, types.WorkDoneProgressReport(message=self._text))
-        elif self._text:
-            self._later()
-        else:
-            self._end()
-
-    def _later(self) -> None:
-        if self._ready and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_PROGRESS_SECONDS, self._begin)
-
-    def _begin(self) -> None:
-        self._timer = None
-        self._run(self._create())
-
-    async def _create(self) -> None:
-        progress = self._server.work_done_progress
-        self._count += 1
-        token = f"tvix-lsp/{self._count}"
-        try:
-            await progress.create_async(token)
-        except Exception as error:
-            log.debug("no progress for this client: %s", error)
-            self._ready = False
-            return
-        if self._text and not self._token:
-            self._token = token
-            progress.begin(token, types.WorkDoneProgressBegin("Nix", message=self._text, cancellable=False))
-
-    def _end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        token, self._token = self._token, ""
-        if token:
-            progress = self._server.work_done_progress
-            progress.end(token, types.WorkDoneProgressEnd())
-            progress.tokens.pop(token, None)
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def folders_of(params: types.InitializeParams) -> list[str]:

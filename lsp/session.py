@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from evaluator.service.protocol import Configure, Status
+from evaluator.service.protocol import Builds, Configure, Failure, Status
 from lsp import settings as configuration
 from lsp.documents import Change, Document, Documents
 from lsp.ide.types import Snapshot
@@ -34,6 +34,7 @@ class Session:
         self.folders: tuple[str, ...] = ()
         self.settings = Settings()
         self.on_status: Callable[[Status], None] | None = None
+        self.on_builds: Callable[[Builds], None] | None = None
         self._machine: Final = machine
         self._command: Final = list(command)
         self._client = Settings()
@@ -86,7 +87,10 @@ class Session:
                 process.wait(1.0)
             return
         self._worker = Worker(
-            launcher(self._command), limits=Limits(budget=self.settings.budget), on_status=self._status
+            launcher(self._command),
+            limits=Limits(budget=self.settings.budget),
+            on_status=self._status,
+            on_builds=self._builds,
         )
         for document in self.documents:
             self._tell(document)
@@ -118,6 +122,26 @@ class Session:
     def _status(self, status: Status) -> None:
         if self.on_status is not None:
             self.on_status(status)
+
+    def _builds(self, builds: Builds) -> None:
+        if self.on_builds is not None:
+            self.on_builds(builds)
+
+    # --- builds --------------------------------------------------------------------------------------
+
+    def allow(self, elements: Sequence[str]) -> None:
+        """The user wants these built (``elements`` of a :class:`evaluator.service.protocol.Failure`)."""
+        if self._worker is not None:
+            self._worker.allow(elements)
+
+    def stop_builds(self) -> None:
+        """The user wants nothing built now."""
+        if self._worker is not None:
+            self._worker.stop_builds()
+
+    async def failures(self, document: Document) -> tuple[Failure, ...] | None:
+        """What goes wrong when a document is evaluated as it is now; None when that is not known (yet)."""
+        return None if self._worker is None else await self._worker.failures(document.path)
 
     def _places(self) -> list[str]:
         """Where nixpkgs is looked for: the folders; without any, the documents."""

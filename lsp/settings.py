@@ -24,6 +24,10 @@ SOURCES: Final = (FILE_NAME, "flake.lock", "npins/sources.json", "nix/sources.js
 SECTION: Final = "tvix-lsp"
 
 
+#: Nothing; what the user allows, one by one (the default); whatever is needed, in a workspace that is trusted.
+BUILDS: Final = ("never", "ask", "always")
+
+
 @dataclass(frozen=True)
 class Settings:
     """Empty means: find it yourself. Paths are absolute."""
@@ -35,6 +39,8 @@ class Settings:
     budget: float = 3.0
     #: False: nothing is evaluated, answers come from the text alone.
     trusted: bool = True
+    #: What may be built when a value can only be read out of what a derivation makes: one of :data:`BUILDS`.
+    builds: str = ""
 
 
 def from_client(values: object, base: str) -> tuple[Settings, list[str]]:
@@ -53,7 +59,7 @@ def from_client(values: object, base: str) -> tuple[Settings, list[str]]:
 def from_file(folders: Sequence[str]) -> tuple[Settings, list[str]]:
     """Settings of the nearest ``.tvix-lsp.toml`` in one of the folders or above, and complaints about it.
 
-    It cannot grant trust: it comes with the workspace.
+    It cannot grant trust, nor let everything be built: it comes with the workspace.
     """
     for folder in folders:
         for parent in (Path(folder), *Path(folder).parents):
@@ -81,6 +87,8 @@ def merge(first: Settings, second: Settings) -> Settings:
         merged = replace(merged, system=second.system)
     if first.budget == Settings.budget:
         merged = replace(merged, budget=second.budget)
+    if not first.builds or second.builds == "never":
+        merged = replace(merged, builds=second.builds)
     return replace(merged, trusted=first.trusted and second.trusted)
 
 
@@ -99,7 +107,7 @@ def configuration(settings: Settings, roots: Sequence[str], machine: nixpkgs.Mac
         path, reason = "", "nixpkgs: none found"
     if path:
         entries.insert(0 if settings.nixpkgs else len(entries), f"nixpkgs={path}")
-    return Configure(tuple(roots), path, tuple(entries), settings.system), reason
+    return Configure(tuple(roots), path, tuple(entries), settings.system, settings.builds or "ask"), reason
 
 
 def _read(values: Mapping[Any, Any], base: str, origin: str, *, trust: bool) -> tuple[Settings, list[str]]:
@@ -119,7 +127,9 @@ def _read(values: Mapping[Any, Any], base: str, origin: str, *, trust: bool) -> 
             settings = replace(settings, budget=float(value))
         elif name == "trusted" and isinstance(value, bool) and (trust or not value):
             settings = replace(settings, trusted=value)
-        elif name in ("nixpkgs", "searchpath", "system", "budget", "trusted"):
+        elif name == "builds" and value in BUILDS and (trust or value != "always"):
+            settings = replace(settings, builds=str(value))
+        elif name in ("nixpkgs", "searchpath", "system", "budget", "trusted", "builds"):
             complaints.append(f"{origin}: {key} = {value!r} is not usable")
     return settings, complaints
 

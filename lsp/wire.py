@@ -6,11 +6,13 @@ from typing import Final
 
 from lsprotocol import types
 
+from evaluator.service.protocol import Failure
 from evaluator.syntax import problems
 from evaluator.syntax.positions import LineIndex
 from lsp import uri as uris
 from lsp.documents import Change, Document, Documents
 from lsp.ide import diagnostics as ide_diagnostics
+from lsp.ide import failures as ide_failures
 from lsp.ide import markup
 from lsp.ide.types import Completion, FileRange, Hover, Item, Link
 
@@ -33,6 +35,9 @@ _KINDS: Final = {
     "folder": types.CompletionItemKind.Folder,
     "": types.CompletionItemKind.Field,
 }
+
+_STEPS: Final = 8
+"""So many steps that led to an error are shown."""
 
 _SEVERITIES: Final = {
     problems.ERROR: types.DiagnosticSeverity.Error,
@@ -109,8 +114,8 @@ def completion(
     return types.CompletionList(found.incomplete, [item(index, one) for index, one in enumerate(found.items)])
 
 
-def diagnostics(document: Document) -> list[types.Diagnostic]:
-    """What is wrong with a document's syntax."""
+def diagnostics(document: Document, documents: Documents) -> list[types.Diagnostic]:
+    """What is wrong with a document: its syntax, and what evaluating it has shown."""
     lines = document.lines
 
     def related(problem: problems.Problem) -> list[types.DiagnosticRelatedInformation] | None:
@@ -119,7 +124,7 @@ def diagnostics(document: Document) -> list[types.Diagnostic]:
         place = types.Location(document.uri, span(lines, problem.related_start, problem.related_end))
         return [types.DiagnosticRelatedInformation(place, ide_diagnostics.related_text(problem.code))]
 
-    return [
+    found = [
         types.Diagnostic(
             span(lines, problem.start, problem.end),
             problem.message,
@@ -130,6 +135,25 @@ def diagnostics(document: Document) -> list[types.Diagnostic]:
         )
         for problem in ide_diagnostics.diagnostics(document.source, wait=False)
     ]
+    return found + [_failure(failure, document, documents) for failure in document.failures]
+
+
+def _failure(failure: Failure, document: Document, documents: Documents) -> types.Diagnostic:
+    """What evaluation says is wrong, with the steps that led there."""
+    wrong = ide_failures.is_error(failure)
+    steps: list[types.DiagnosticRelatedInformation] = []
+    for frame in failure.frames[:_STEPS]:
+        if frame.at is not None:
+            (place,) = locations([FileRange(frame.at.path, frame.at.start, frame.at.end)], documents)
+            steps.append(types.DiagnosticRelatedInformation(place, frame.text))
+    return types.Diagnostic(
+        span(document.lines, failure.at.start, failure.at.end),
+        ide_failures.message(failure),
+        severity=types.DiagnosticSeverity.Error if wrong else types.DiagnosticSeverity.Information,
+        code=ide_failures.code(failure),
+        source="tvix-lsp",
+        related_information=steps or None,
+    )
 
 
 def _fragment(link: Link) -> str:

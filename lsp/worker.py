@@ -16,27 +16,33 @@ from dataclasses import dataclass
 from typing import Final
 
 from evaluator.service.protocol import (
+    Allow,
     Answer,
     Arguments,
+    Builds,
     Cancel,
     Configure,
     Describe,
+    Diagnose,
     Document,
+    Failure,
     FromWorker,
     Members,
     Scope,
     Status,
+    StopBuilds,
     Target,
 )
 from lsp.process import Process
 
 log = logging.getLogger(__name__)
 
-Question = Describe | Members | Scope | Arguments
+Question = Describe | Members | Scope | Arguments | Diagnose
 
 _ATTEMPTS: Final = 2  # a question that has killed the worker this often is not asked again
 _QUIET_SECONDS: Final = 0.05  # an edit waits this long for the next one, unless a question comes first
 _CLOSE_SECONDS: Final = 1.0
+_BACKGROUND_SECONDS: Final = 120.0  # for what nobody waits for
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,12 @@ class Worker:
         *,
         limits: Limits | None = None,
         on_status: Callable[[Status], None] | None = None,
+        on_builds: Callable[[Builds], None] | None = None,
     ) -> None:
         self.limits = limits if limits is not None else Limits()
         self._launch: Final = launch
         self._on_status: Final = on_status
+        self._on_builds: Final = on_builds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process: Process | None = None
         self._configuration: Configure | None = None
@@ -180,6 +188,8 @@ class Worker:
         revived = self._revive()
         if revived is None and self._on_status is not None:
             self._on_status(Status("idle"))
+        if self._on_builds is not None:
+            self._on_builds(Builds())  # they ended with it
         for number, pending in list(self._pending.items()):
             if revived is not None and pending.attempts < _ATTEMPTS:
                 pending.attempts += 1
@@ -257,20 +267,41 @@ class Worker:
         text = self._texts.get(path)
         return text is None or text.version == version
 
-    async def ask(self, make: Callable[[int, int], Question]) -> Answer:
-        """Asks what ``make(id, budget_ms)`` says. Never raises, but for the cancellation of the task that asks."""
+    async def failures(self, path: str) -> tuple[Failure, ...] | None:
+        """What goes wrong when a file is evaluated; None when that cannot be said. Takes as long as it takes."""
+        if not _is_utf8(path):
+            return None
+        answer = await self.ask(lambda number, budget: Diagnose(number, path, budget), _BACKGROUND_SECONDS)
+        return answer.problems if answer.state == "value" else None
+
+    def allow(self, elements: Sequence[str]) -> None:
+        """Lets the worker have something built."""
+        if self._process is not None:
+            self._process.send(Allow(tuple(elements)))
+
+    def stop_builds(self) -> None:
+        """Has everything end that is being built."""
+        if self._process is not None:
+            self._process.send(StopBuilds())
+
+    async def ask(self, make: Callable[[int, int], Question], seconds: float = 0.0) -> Answer:
+        """Asks what ``make(id, budget_ms)`` says. Never raises, but for the cancellation of the task that asks.
+
+        ``seconds`` is the budget, if it is not that of a question that somebody waits for.
+        """
         process = self._revive()
         if process is None or self._loop is None:
             return Answer(0, "unknown", message="the evaluator is not running")
         self._send_documents()
         self._last_id += 1
         number = self._last_id
-        question = make(number, int(self.limits.budget * 1000))
+        budget = seconds or self.limits.budget
+        question = make(number, int(budget * 1000))
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._pending[number] = _Pending(question, future)
         process.send(question)
         try:
-            async with asyncio.timeout(self.limits.budget + self.limits.grace):
+            async with asyncio.timeout(budget + self.limits.grace):
                 return await future
         except TimeoutError:
             self._abandon(number)
@@ -298,6 +329,10 @@ class Worker:
             log.debug("worker: %s %s", message.state, message.text)
             if self._on_status is not None:
                 self._on_status(message)
+            return
+        if isinstance(message, Builds):
+            if self._on_builds is not None:
+                self._on_builds(message)
             return
         overdue = self._overdue.pop(message.id, None)
         if overdue is not None:

@@ -30,6 +30,23 @@ class TraceFrame(msgspec.Struct, frozen=True):
     kind: str = "step"
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """Something that goes wrong when a file is evaluated.
+
+    ``at`` is the stretch of the file that is nearest to it, ``frames`` are other places that led there, innermost
+    first. ``kind``: "evaluation"; or something that has to be built is not: "unbuilt" (nobody has allowed it yet),
+    "never" (nobody may), "building", "failed" (the message ends with its log's last lines). Then ``elements`` name it
+    (as elements of a string context). ``meant``: names that may have been meant by a mistyped one.
+    """
+
+    message: str
+    at: Location
+    frames: tuple[TraceFrame, ...] = ()
+    kind: str = "evaluation"
+    elements: tuple[str, ...] = ()
+    meant: tuple[str, ...] = ()
+
+
 class Target(msgspec.Struct, frozen=True):
     """The value that is asked for: the node with this range, then the attributes selected from it.
 

@@ -15,14 +15,17 @@ from evaluator.builtins.install import open_session
 from evaluator.code.functions import call
 from evaluator.io.files import Files
 from evaluator.provenance.context import FileContext, Value, chain_to, select
-from evaluator.provenance.data import Facts, Member, Target
+from evaluator.provenance.data import Facts, Failure, Member, Target
 from evaluator.provenance.describe import facts, member
+from evaluator.provenance.failures import failures
 from evaluator.provenance.generation import OBSERVED_CALLS, Generation, Surroundings
+from evaluator.realisation import StoreAccess
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, force
 from evaluator.session import search_path_entries
+from store.store_path import STORE_DIR
 
 _REMEMBERED: Final = 4
 
@@ -40,7 +43,14 @@ class Known:
 class Workspace:
     """Documents, roots and the package set; forgets what an edit makes wrong."""
 
-    def __init__(self, roots: tuple[str, ...], nixpkgs: str, search_path: tuple[str, ...], system: str) -> None:
+    def __init__(
+        self,
+        roots: tuple[str, ...],
+        nixpkgs: str,
+        search_path: tuple[str, ...],
+        system: str,
+        store: StoreAccess | None = None,
+    ) -> None:
         self.roots: Final = roots
         self.nixpkgs: Final = nixpkgs.rstrip("/")
         entries = list(search_path)
@@ -52,6 +62,8 @@ class Workspace:
             self.files, search_path_entries(entries), system, observe=OBSERVED_CALLS, tolerant=True, shared=self.nixpkgs
         )
         self.session.trace_output = []
+        if store is not None:
+            self.session.use_store(store)
         self._packages: Attrs | None = None
         self._no_packages = ""
         self._around: Final = Surroundings(self.session, self.nixpkgs, roots, self.packages)
@@ -77,6 +89,12 @@ class Workspace:
         if not self._around.in_nixpkgs(path):
             self._changed.add(path)
             self._next = None
+
+    def came(self) -> None:
+        """Something is in the store that was not: whatever failed for want of it may have a value now."""
+        self._changed.add(STORE_DIR)
+        self._next = None
+        self._no_packages = ""
 
     @property
     def behind(self) -> bool:
@@ -174,6 +192,10 @@ class Workspace:
         known = Known("arguments by name from nixpkgs", False)
         known.members = self._members(packages, 0)
         return known
+
+    def failures(self, path: str) -> list[Failure]:
+        """What goes wrong when a file is evaluated. Raises EvalError for one that cannot be read."""
+        return failures(self.session, self._context(path))
 
     def _context(self, path: str) -> FileContext:
         path = canonical(path)

@@ -175,15 +175,30 @@ class HoleForced(EvalError):
     """The text has nothing here yet (a half-typed expression was needed)."""
 
 
-class Unrealised(EvalError):
-    """A store path is needed that nobody has made yet; ``element`` is that of a string context which names it."""
+_NOT_THERE: Final[dict[str, str]] = {
+    "building": "is being built",
+    "unbuilt": "has to be built first",
+    "never": "has to be built first, which the settings forbid",
+}
 
-    def __init__(self, element: str, pinned: Place | None = None) -> None:
+
+class Unrealised(EvalError):
+    """A store path is needed that nobody has made yet; ``element`` is that of a string context which names it.
+
+    ``state`` is for an editor: "building", "unbuilt" (nobody has allowed it yet), "never" (nobody may); else empty.
+    """
+
+    def __init__(self, element: str, pinned: Place | None = None, state: str = "") -> None:
         # Of an output it is the derivation's own path, as in Nix.
         path = element[element.rfind("!") + 1 :].removeprefix("=")
-        super().__init__(f"path '{path}' is not valid", pinned)
+        message = f"path '{path}' is not valid"
+        if state:
+            name = path[path.rfind("/") + 1 :][33:].removesuffix(".drv")
+            message = f"'{name}' {_NOT_THERE[state]}"
+        super().__init__(message, pinned)
         self.element = element
         self.path = path
+        self.state = state
 
 
 class BuildFailure(EvalError):

@@ -20,23 +20,28 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from evaluator.provenance.data import Facts, Location, Member, Target, TraceFrame
+from evaluator.provenance.data import Facts, Failure, Location, Member, Target, TraceFrame
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "Allow",
     "Answer",
     "Arguments",
+    "Builds",
     "Cancel",
     "Configure",
     "Describe",
+    "Diagnose",
     "Document",
     "Facts",
+    "Failure",
     "FromWorker",
     "Location",
     "Member",
     "Members",
     "Scope",
     "Status",
+    "StopBuilds",
     "Target",
     "ToWorker",
     "TraceFrame",
@@ -44,7 +49,7 @@ __all__ = [
     "write_frame",
 ]
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 # --- to the worker -------------------------------------------------------------------------------
 
@@ -53,13 +58,15 @@ class Configure(msgspec.Struct, frozen=True, tag=True):
     """Where things are; the worker begins anew and wants all open documents again.
 
     ``nixpkgs`` is the checkout for everything that names none itself ("" for none); ``search_path`` are ``NAME=PATH``
-    or ``PATH`` entries for ``<…>``, ``roots`` the workspace's folders.
+    or ``PATH`` entries for ``<…>``, ``roots`` the workspace's folders. ``builds`` says what may be built when a value
+    can only be read out of what a derivation makes: "never" anything, "ask" (what :class:`Allow` names), "always".
     """
 
     roots: tuple[str, ...] = ()
     nixpkgs: str = ""
     search_path: tuple[str, ...] = ()
     system: str = ""
+    builds: str = "never"
 
 
 class Document(msgspec.Struct, frozen=True, tag=True):
@@ -107,13 +114,31 @@ class Arguments(msgspec.Struct, frozen=True, tag=True):
     budget_ms: int = 3000
 
 
+class Diagnose(msgspec.Struct, frozen=True, tag=True):
+    """Asks what goes wrong when a file is evaluated (``problems``). Background work: it gives way to all else."""
+
+    id: int
+    path: str
+    budget_ms: int = 60000
+
+
+class Allow(msgspec.Struct, frozen=True, tag=True):
+    """Somebody wants these built (``elements`` of a :class:`Failure`), also if that failed before."""
+
+    elements: tuple[str, ...]
+
+
+class StopBuilds(msgspec.Struct, frozen=True, tag=True):
+    """Nobody wants what is being built: it ends, and is not begun again unless it is allowed anew."""
+
+
 class Cancel(msgspec.Struct, frozen=True, tag=True):
     """Stops the question with this id, running or queued."""
 
     id: int
 
 
-ToWorker = Configure | Document | Describe | Members | Scope | Arguments | Cancel
+ToWorker = Configure | Document | Describe | Members | Scope | Arguments | Diagnose | Allow | StopBuilds | Cancel
 
 # --- from the worker -----------------------------------------------------------------------------
 
@@ -121,9 +146,10 @@ ToWorker = Configure | Document | Describe | Members | Scope | Arguments | Cance
 class Answer(msgspec.Struct, frozen=True, tag=True):
     """The answer to a question.
 
-    ``state``: "value" (``facts`` or ``members`` filled), "error" (evaluation failed: ``message``, ``at`` the text
-    nearest to what is wrong, ``frames`` what led there, innermost first, ``meant`` names that may have been meant
-    by a mistyped one), "unknown" (nothing reaches this place, or nothing is there), "timeout" (the budget was
+    ``state``: "value" (``facts``, ``members`` or ``problems`` filled), "error" (evaluation failed: ``message``, ``at``
+    the text nearest to what is wrong, ``frames`` what led there, innermost first, ``meant`` names that may have been
+    meant by a mistyped one), "building" (the value can only be known when something has been built, and that may be:
+    ``message`` says what), "unknown" (nothing reaches this place, or nothing is there), "timeout" (the budget was
     used up; the work may go on in the background), "cancelled". ``stale`` tells that the answer is of an
     older text; ``route`` how the file was reached, in words ("pkgs.hello", "arguments by name from nixpkgs").
     """
@@ -138,6 +164,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     meant: tuple[str, ...] = ()
     stale: bool = False
     route: str = ""
+    problems: tuple[Failure, ...] = ()
 
 
 class Status(msgspec.Struct, frozen=True, tag=True):
@@ -147,7 +174,18 @@ class Status(msgspec.Struct, frozen=True, tag=True):
     text: str = ""
 
 
-FromWorker = Answer | Status
+class Builds(msgspec.Struct, frozen=True, tag=True):
+    """What is being built in the background: the derivations' ``names``, and what was said last (``text``).
+
+    ``changed``: something has ended since, or was allowed: answers may be others now.
+    """
+
+    names: tuple[str, ...] = ()
+    text: str = ""
+    changed: bool = False
+
+
+FromWorker = Answer | Status | Builds
 
 _HEADER: Final = struct.Struct(">I")
 _LIMIT: Final = 1 << 28

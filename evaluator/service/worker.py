@@ -7,6 +7,7 @@ was, so the next question simply carries on where it matters.
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
@@ -22,19 +23,25 @@ import msgspec
 from evaluator.provenance.describe import location, sendable, trace_frames
 from evaluator.provenance.workspace import Workspace
 from evaluator.remains import REMAINS
-from evaluator.runtime.errors import EvalError, HoleForced, Interrupted
+from evaluator.runtime.errors import EvalError, HoleForced, Interrupted, Unrealised
 from evaluator.runtime.values import COUNTERS
+from evaluator.service.background import BackgroundAccess
+from evaluator.service.building import FromBuilder, Said
 from evaluator.service.protocol import (
+    Allow,
     Answer,
     Arguments,
+    Builds,
     Cancel,
     Configure,
     Describe,
+    Diagnose,
     Document,
     FromWorker,
     Members,
     Scope,
     Status,
+    StopBuilds,
     ToWorker,
     read_frame,
     write_frame,
@@ -54,6 +61,14 @@ PERMISSIVE: Final = {
 Question = Describe | Members | Scope | Arguments
 
 
+class _News:
+    """What the process that builds has said (None: that it is gone), on its way to the evaluation's thread."""
+
+    def __init__(self, builds: BackgroundAccess, said: FromBuilder | None) -> None:
+        self.builds: Final = builds
+        self.said: Final = said
+
+
 class Worker:
     """One worker process; ``source`` and ``sink`` carry the frames."""
 
@@ -62,12 +77,17 @@ class Worker:
         self._sink: Final = sink
         self._decoder: Final = msgspec.msgpack.Decoder(ToWorker)
         self._encoder: Final = msgspec.msgpack.Encoder()
-        self._inbox: Final[deque[ToWorker | None]] = deque()
+        self._inbox: Final[deque[ToWorker | _News | None]] = deque()
         self._arrived: Final = threading.Condition()
         self._open: Final[set[int]] = set()
         self._cancelled: Final[set[int]] = set()
         self._background: Final[deque[Callable[[], object]]] = deque()
         self._workspace: Workspace | None = None
+        self._builds: BackgroundAccess | None = None
+        #: What each open file has missed when it was looked at last, and what questions have missed since an edit.
+        self._needs: Final[dict[str, set[str]]] = {}
+        self._asked_for: Final[set[str]] = set()
+        self._shown = Builds()
         self._current = -1
         self._in_background = False
         self._deadline = 0.0
@@ -91,14 +111,14 @@ class Worker:
                     if message.id in self._open:
                         self._cancelled.add(message.id)
                     continue
-                if not isinstance(message, Configure | Document):
+                if not isinstance(message, Configure | Document | Allow | StopBuilds):
                     self._open.add(message.id)
                 self._put(message)
         except (ValueError, OSError) as error:
             print(f"tvix-lsp worker: {error}", file=sys.stderr)
         self._put(None)
 
-    def _put(self, message: ToWorker | None) -> None:
+    def _put(self, message: ToWorker | _News | None) -> None:
         with self._arrived:
             self._inbox.append(message)
             self._arrived.notify()
@@ -127,10 +147,19 @@ class Worker:
                 self._document(message)
             elif isinstance(message, Cancel):
                 continue
+            elif isinstance(message, _News):
+                self._hear(message)
+            elif isinstance(message, Allow):
+                self._allow(message)
+            elif isinstance(message, StopBuilds):
+                self._stop_builds()
+            elif isinstance(message, Diagnose):
+                self._background.append(functools.partial(self._diagnose, message))
             else:
                 self._send(self._answered(message))
+                self._show_builds()
 
-    def _next(self) -> ToWorker | None:
+    def _next(self) -> ToWorker | _News | None:
         """The next message; while there is none, background work is done."""
         while True:
             while not self._inbox and REMAINS.sweep():
@@ -163,7 +192,16 @@ class Worker:
             self._send(Status("idle"))
 
     def _configure(self, message: Configure) -> None:
-        workspace = Workspace(message.roots, message.nixpkgs, message.search_path, message.system)
+        if self._builds is not None:
+            self._builds.stop(self._builds.running)
+        builds: list[BackgroundAccess] = []  # what is told of a builder is told with whose it was
+        access = BackgroundAccess(message.builds, lambda said: self._put(_News(builds[0], said)))
+        builds.append(access)
+        self._builds = access
+        self._needs.clear()
+        self._asked_for.clear()
+        workspace = Workspace(message.roots, message.nixpkgs, message.search_path, message.system, access)
+        access.serve(workspace.session)
         self._workspace = workspace
         self._background.clear()
 
@@ -181,6 +219,12 @@ class Worker:
         if workspace is not None:
             text = None if message.text is None else message.text.decode("utf-8", "surrogateescape")
             workspace.document(message.path, text)
+            self._asked_for.clear()
+            if self._builds is not None:
+                self._builds.missed.clear()
+            if text is None:
+                self._needs.pop(message.path, None)
+                self._drop_builds()
             if workspace.behind and workspace.catch_up not in self._background:
                 self._background.append(workspace.catch_up)
 
@@ -195,6 +239,11 @@ class Worker:
             return self._ask(question)
         except HoleForced as hole:
             return Answer(question.id, "unknown", message=hole.message, at=location(hole.place))
+        except Unrealised as missing:
+            if self._builds is not None:
+                self._asked_for.update(self._builds.missed)
+            state = "building" if missing.state in ("building", "unbuilt") else "error"
+            return Answer(question.id, state, message=sendable(missing.message), at=location(missing.place))
         except EvalError as error:
             return Answer(
                 question.id,
@@ -216,6 +265,75 @@ class Worker:
             self._open.discard(question.id)
             self._cancelled.discard(question.id)
             self._current = -1
+
+    # --- what goes wrong in a file -------------------------------------------------------------------
+
+    def _diagnose(self, question: Diagnose) -> None:
+        """A piece of background work: answers the question, unless something else comes first."""
+        workspace, builds = self._workspace, self._builds
+        answer = Answer(question.id, "cancelled")
+        if question.id not in self._cancelled and workspace is not None and builds is not None:
+            COUNTERS.depth = 0
+            builds.missed.clear()
+            try:
+                answer = Answer(question.id, "value", problems=tuple(workspace.failures(question.path)))
+            except Interrupted as stop:
+                if stop.reason == "preempted":
+                    raise
+                answer = Answer(question.id, stop.reason)
+            except (EvalError, RecursionError, MemoryError) as error:
+                answer = Answer(question.id, "unknown", message=sendable(str(error)))
+            if answer.state == "value":
+                self._needs[question.path] = set(builds.missed)
+                self._drop_builds()
+        self._open.discard(question.id)
+        self._cancelled.discard(question.id)
+        self._send(answer)
+        self._show_builds()
+
+    # --- builds --------------------------------------------------------------------------------------
+
+    def _drop_builds(self) -> None:
+        """Ends what no open file needs any more, nor anything that was asked since the last edit."""
+        if self._builds is not None and self._builds.running:
+            needed = self._asked_for.union(*self._needs.values())
+            self._builds.stop([element for element in self._builds.running if element not in needed])
+
+    def _hear(self, news: _News) -> None:
+        builds = news.builds
+        if builds is not self._builds:
+            return
+        changed = builds.take(news.said)
+        if changed:
+            self._answers_changed()
+        self._show_builds(news.said.text if isinstance(news.said, Said) else "", changed)
+
+    def _allow(self, message: Allow) -> None:
+        if self._builds is not None:
+            self._builds.allow(message.elements)
+            self._answers_changed()
+            self._show_builds(changed=True)
+
+    def _stop_builds(self) -> None:
+        if self._builds is not None and self._builds.running:
+            self._builds.refuse()
+            self._answers_changed()
+            self._show_builds(changed=True)
+
+    def _answers_changed(self) -> None:
+        workspace = self._workspace
+        if workspace is not None:
+            workspace.came()
+            if workspace.catch_up not in self._background:
+                self._background.appendleft(workspace.catch_up)
+
+    def _show_builds(self, text: str = "", changed: bool = False) -> None:
+        """Tells the server what is being built, if that is news."""
+        names = tuple(map(_name_of, self._builds.running)) if self._builds is not None else ()
+        shown = Builds(names, text, changed)
+        if changed or text or names != self._shown.names:
+            self._shown = shown
+            self._send(shown)
 
     def _ask(self, question: Question) -> Answer:
         workspace = self._workspace
@@ -242,6 +360,11 @@ class Worker:
             assert isinstance(message, Answer)
             payload = self._encoder.encode(Answer(message.id, "error", message="the answer is not UTF-8"))
         write_frame(self._sink, payload)
+
+
+def _name_of(element: str) -> str:
+    """What people call what an element of a string context names."""
+    return element[element.rfind("/") + 1 :][33:].removesuffix(".drv")
 
 
 def _end_process(failure: threading.ExceptHookArgs) -> None:

@@ -1,7 +1,7 @@
 """What is wrong with a text? The same answer for the editor and for ``tvix-lsp check``.
 
 Every diagnostic has a code; codes belong to groups, which select all of theirs. So far there is one group, that of the
-syntax (:data:`evaluator.syntax.problems.TABLE`).
+syntax (:data:`evaluator.syntax.problems.TABLE`). What goes wrong in evaluating is said in :mod:`lsp.ide.failures`.
 """
 
 from __future__ import annotations

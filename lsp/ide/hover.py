@@ -26,6 +26,10 @@ async def hover(snapshot: Snapshot, offset: int) -> Hover | None:
         return _evaluated(snapshot, subject, answer, answer.facts)
     if answer.state == "error":
         return _failed(snapshot, subject, answer)
+    if answer.state == "building":
+        return _static(snapshot, subject, answer.message) or Hover(
+            subject.start, subject.end, "", notes=(answer.message,)
+        )
     return _static(snapshot, subject, "evaluating…" if answer.state == "timeout" else "")
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import msgspec
 
 from evaluator.service.protocol import (
+    Allow,
     Answer,
     Arguments,
     Cancel,
     Configure,
+    Diagnose,
     Document,
     Facts,
     FromWorker,
@@ -26,6 +28,7 @@ from evaluator.service.protocol import (
     Member,
     Scope,
     Status,
+    StopBuilds,
     ToWorker,
     read_frame,
     write_frame,
@@ -63,6 +66,11 @@ def main() -> None:
             continue
         if isinstance(message, Cancel):
             say(Answer(message.id, "cancelled"))
+            continue
+        if isinstance(message, Allow | StopBuilds):
+            continue
+        if isinstance(message, Diagnose):
+            say(Answer(message.id, "value"))
             continue
         if isinstance(message, Arguments):
             say(Answer(message.id, "value", members=tuple(Member(name) for name in ("fetchurl", "lib", "stdenv"))))

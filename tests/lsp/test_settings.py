@@ -22,6 +22,7 @@ from lsp.settings import Settings, configuration, from_client, from_file, merge
         ),
         ({"tvix-lsp": {"budget": 5}}, Settings(budget=5.0)),
         ({"trusted": False}, Settings(trusted=False)),
+        ({"builds": "always"}, Settings(builds="always")),
         ({"nixpkgs": "", "system": None, "unheardOf": {"a": 1}}, Settings()),
     ],
 )
@@ -31,7 +32,17 @@ def test_from_client(values: object, expected: Settings) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [3, "x", ["nixpkgs"], {"nixpkgs": 3}, {"searchPath": "x"}, {"budget": True}, {"budget": -1}, {"trusted": "no"}],
+    [
+        3,
+        "x",
+        ["nixpkgs"],
+        {"nixpkgs": 3},
+        {"searchPath": "x"},
+        {"budget": True},
+        {"budget": -1},
+        {"trusted": "no"},
+        {"builds": "often"},
+    ],
 )
 def test_what_is_wrong_is_told_and_left_out(values: object) -> None:
     settings, complaints = from_client(values, "/home/me")
@@ -73,3 +84,15 @@ def test_configuration_adds_the_nixpkgs_that_was_found(tmp_path: Path) -> None:
     configured, reason = configuration(Settings(), [str(tmp_path)], machine)
     assert (configured.nixpkgs, configured.search_path) == ("", ("other=/o",))
     assert "none" in reason
+
+
+def test_a_workspace_does_not_let_itself_be_built(tmp_path: Path) -> None:
+    """A file that comes with it may forbid building, not allow it."""
+    for given, found, complaints in [("never", "never", 0), ("ask", "ask", 0), ("always", "", 1)]:
+        (tmp_path / ".tvix-lsp.toml").write_text(f'builds = "{given}"\n')
+        settings, complained = from_file([str(tmp_path)])
+        assert (settings.builds, len(complained)) == (found, complaints)
+    always, never = Settings(builds="always"), Settings(builds="never")
+    assert merge(always, never).builds == "never"
+    assert merge(always, Settings(builds="ask")).builds == "always"
+    assert merge(Settings(), Settings(builds="ask")).builds == "ask"

@@ -1,0 +1,148 @@
+"""What an editor's evaluation misses is built by a process of its own, while evaluation goes on with everything else.
+
+Nothing waits here: whoever needs what is not there hears at once that it is being built, has to be allowed, or has
+failed. The process is niced, started when there is something to build, and gone with its standard input.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import BinaryIO, Final, cast
+
+import msgspec
+
+from evaluator.runtime.errors import BuildFailure, EvalError, Unrealised
+from evaluator.service.building import FromBuilder, Make, NotMade, Said, Stop, ToBuilder
+from evaluator.service.protocol import read_frame, write_frame
+from evaluator.store_access import LocalAccess
+
+NEVER: Final = "never"
+ASK: Final = "ask"
+ALWAYS: Final = "always"
+
+_COMMAND: Final = [sys.executable, "-P", "-m", "evaluator.service.building"]
+
+
+class _Builder:
+    """The process; ``hear`` is called with what it says, and with None at its end, on a thread of its own."""
+
+    def __init__(self, url: str, hear: Callable[[FromBuilder | None], None]) -> None:
+        self._popen: Final = subprocess.Popen([*_COMMAND, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._stdin: Final = cast(BinaryIO, self._popen.stdin)
+        self._stdout: Final = cast(BinaryIO, self._popen.stdout)
+        self._encoder: Final = msgspec.msgpack.Encoder()
+        self._decoder: Final = msgspec.msgpack.Decoder(FromBuilder)
+        self._hear: Final = hear
+        threading.Thread(target=self._listen, name="builds", daemon=True).start()
+
+    def tell(self, message: ToBuilder) -> None:
+        """Sends a message; a process that has gone says so by itself."""
+        try:
+            write_frame(self._stdin, self._encoder.encode(message))
+        except OSError:
+            return
+
+    def _listen(self) -> None:
+        try:
+            while (payload := read_frame(self._stdout)) is not None:
+                self._hear(self._decoder.decode(payload))
+        except (ValueError, OSError) as error:
+            print(f"tvix-lsp builds: {error}", file=sys.stderr)
+        self._popen.wait()
+        self._hear(None)
+
+
+class BackgroundAccess(LocalAccess):
+    """A store in which things are made in the background. ``policy`` is NEVER, ASK or ALWAYS.
+
+    All methods are for the evaluation's thread; ``hear`` is called on another one, and passes what it gets to
+    :meth:`take`.
+    """
+
+    def __init__(self, policy: str, hear: Callable[[FromBuilder | None], None], url: str = "") -> None:
+        super().__init__(url)
+        self.policy: Final = policy
+        self._hear: Final = hear
+        self._builder: _Builder | None = None
+        self._allowed: Final[set[str]] = set()
+        self._failed: Final[dict[str, NotMade]] = {}
+        #: What is being built, and whether somebody still needs it.
+        self.running: Final[dict[str, None]] = {}
+        #: What evaluation has missed since somebody emptied this.
+        self.missed: Final[dict[str, None]] = {}
+
+    # --- what a session asks -------------------------------------------------------------------
+
+    def realise(self, wanted: list[str]) -> None:
+        for element in wanted:
+            self.missed[element] = None
+            failed = self._failed.get(element)
+            if failed is not None:
+                raise BuildFailure(failed.message, element, failed.drv_path, list(failed.log), failed.exit_code)
+        if self.policy == NEVER:
+            raise Unrealised(wanted[0], None, "never")
+        fresh = [each for each in wanted if each not in self.running and self._may_be_made(each)]
+        if fresh:
+            self._make(fresh)
+        raise Unrealised(wanted[0], None, "building" if wanted[0] in self.running else "unbuilt")
+
+    def _may_be_made(self, element: str) -> bool:
+        return not element.startswith("=") and (self.policy == ALWAYS or element in self._allowed)
+
+    def _make(self, elements: list[str]) -> None:
+        session = self._session
+        if session is None:
+            return
+        paths = [element[element.rfind("!") + 1 :] for element in elements]
+        self.write(session, [path for path in paths if path in session.recipes])
+        if self._builder is None:
+            try:
+                self._builder = _Builder(self.url, self._hear)
+            except OSError as error:
+                raise EvalError(f"what builds in the background cannot be started: {error}") from None
+        for element in elements:
+            self.running[element] = None
+            self._builder.tell(Make(element))
+
+    # --- what happens meanwhile ----------------------------------------------------------------
+
+    def allow(self, elements: Iterable[str]) -> None:
+        """Somebody wants these built: they are, when evaluation asks for them next."""
+        for element in elements:
+            self._allowed.add(element)
+            self._failed.pop(element, None)
+
+    def stop(self, elements: Iterable[str]) -> None:
+        """Nobody needs these any more."""
+        for element in list(elements):
+            self.running.pop(element, None)
+            if self._builder is not None:
+                self._builder.tell(Stop(element))
+
+    def refuse(self) -> None:
+        """Ends everything that is being built; it is not begun again until it is allowed."""
+        for element in list(self.running):
+            self._allowed.discard(element)
+            name = element[element.rfind("!") + 1 :]
+            self._failed[element] = NotMade(element, f"building '{name}' was cancelled", name, (), 1)
+        self.stop(self.running)
+
+    def take(self, news: FromBuilder | None) -> bool:
+        """Notes what the builder has said; whether that may change answers."""
+        if news is None:
+            self._builder = None
+            for element in self.running:
+                name = element[element.rfind("!") + 1 :]
+                self._failed[element] = NotMade(element, f"building '{name}' broke off", name, (), 1)
+            changed = bool(self.running)
+            self.running.clear()
+            return changed
+        if isinstance(news, Said) or news.element not in self.running:
+            return False
+        del self.running[news.element]
+        if isinstance(news, NotMade):
+            self._failed[news.element] = news
+        return True

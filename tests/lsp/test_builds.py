@@ -1,0 +1,223 @@
+"""Values that have to be built first, in an editor: a real client, the real worker, real builds in the background."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol import types
+
+from builder.oci.probing import trials
+from tests.lsp.conftest import Editor, StartEditor
+
+pytestmark = pytest.mark.filterwarnings("error::pytest_lsp.LspSpecificationWarning")
+
+PROGRAM = """\
+let
+  make = name: script: derivation {
+    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ];
+  };
+  generated = make "packages" ''
+    echo making packages; SLEEP
+    while read name version; do line="$line $name = \\"$version\\";"; done < ${./packages.lock}
+    echo "{ $line }" > $out
+  '';
+  packages = import generated;
+in
+{
+  first = packages.alpha;
+  second = 2;
+}
+"""
+
+LOCK = "alpha 1.0\nbeta 2.0\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _works(tmp_path_factory: pytest.TempPathFactory) -> None:
+    tried = list(trials(tmp_path_factory.mktemp("probing")))
+    if not any(trial.works for trial in tried):
+        pytest.skip(f"no container runtime works here: {[trial.why_not for trial in tried]}")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "packages.lock").write_text(LOCK)
+    return folder
+
+
+async def opened(editor: StartEditor, project: Path, builds: str, sleep: str = ":") -> tuple[Editor, str]:
+    environment = {
+        "TVIX_STORE": f"local:{project.parent}/store",
+        "NIX_CONF_DIR": "/nonexistent",
+        "NIX_CONFIG": "substituters =",
+        "NIX_PATH": "",
+    }
+    options = {"budget": 60, **({"builds": builds} if builds else {})}
+    session = await editor(project, options=options, env=environment)
+    (project / "default.nix").write_text(PROGRAM.replace("SLEEP", sleep))
+    return session, session.open(project / "default.nix")
+
+
+def coded(code: str) -> Callable[[list[types.Diagnostic]], bool]:
+    return lambda found: any(each.code == code for each in found)
+
+
+async def actions(session: Editor, uri: str, at: str) -> list[types.Command]:
+    """The commands of the code actions that are offered at a place."""
+    where = session.position(uri, at)
+    found = await session.client.text_document_code_action_async(
+        types.CodeActionParams(
+            types.TextDocumentIdentifier(uri), types.Range(where, where), types.CodeActionContext([])
+        )
+    )
+    return [_command(each) for each in found or []]
+
+
+def _command(action: types.Command | types.CodeAction) -> types.Command:
+    if isinstance(action, types.CodeAction):
+        assert action.command is not None
+        return action.command
+    # The client's library takes every action for a command, whose name is the printed command of the action.
+    inner = ast.literal_eval(action.command)
+    return types.Command(inner["title"], inner["command"], arguments=inner["arguments"])
+
+
+async def execute(session: Editor, action: types.Command) -> None:
+    await session.client.workspace_execute_command_async(types.ExecuteCommandParams(action.command, action.arguments))
+
+
+def running(words: str) -> bool:
+    """Whether a process with these words in its command line is there."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                if words in (folder / "cmdline").read_text():
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that happens outside of the protocol."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_generated_names_after_a_build_that_was_allowed(editor: StartEditor, project: Path) -> None:
+    session, uri = await opened(editor, project, "", "sleep 1")
+    (found,) = await session.diagnostics(uri, coded("build-unbuilt"))
+    assert found.message == "'packages' has to be built first"
+    assert found.severity == types.DiagnosticSeverity.Information
+    assert found.range == types.Range(session.position(uri, "|import generated"), session.position(uri, "generated|;"))
+    assert "has to be built first" in await session.hover(uri, "packages.al|pha")
+    assert not await actions(session, uri, "second = |2")
+    (action,) = await actions(session, uri, "packages = imp|ort")
+    assert action.title == "Build 'packages'"
+    await execute(session, action)
+    await session.diagnostics(uri, coded("build-building"))
+    assert "is being built" in await session.hover(uri, "packages.al|pha")
+    # Nothing is typed: the end of the build is what brings the value.
+    assert await session.diagnostics(uri, lambda found: not found) == []
+    assert '"1.0"' in await session.hover(uri, "packages.al|pha")
+    assert await session.labels(uri, "packages.|alpha") == ["alpha", "beta"]
+    reports: list[Any] = list(session.client.progress_reports.values())
+    ((begun, *_, ended),) = reports
+    assert isinstance(begun, types.WorkDoneProgressBegin)
+    assert (begun.title, begun.cancellable) == ("Building", True)
+    assert "packages" in (begun.message or "")
+    assert isinstance(ended, types.WorkDoneProgressEnd)
+
+
+async def test_always(editor: StartEditor, project: Path) -> None:
+    session, uri = await opened(editor, project, "always")
+    async with asyncio.timeout(60):
+        while '"1.0"' not in (shown := await session.hover(uri, "packages.al|pha")):
+            assert "is being built" in shown
+    assert await session.diagnostics(uri, lambda found: not found) == []
+
+
+async def test_never(editor: StartEditor, project: Path) -> None:
+    session, uri = await opened(editor, project, "never")
+    (found,) = await session.diagnostics(uri, coded("build-never"))
+    assert "the settings forbid" in found.message
+    assert not await actions(session, uri, "packages = imp|ort")
+
+
+async def test_a_failed_build_is_said_once(editor: StartEditor, project: Path) -> None:
+    session, uri = await opened(editor, project, "always", "echo no luck; exit 3")
+    (found,) = await session.diagnostics(uri, coded("build-failed"))
+    assert found.severity == types.DiagnosticSeverity.Error
+    assert "failed: builder failed with exit code 3" in found.message
+    assert "> no luck" in found.message
+    assert found.range.start == session.position(uri, "|import generated")
+    assert found.related_information
+    # Typing elsewhere neither repeats it nor builds again: it stays, and moves with its text.
+    session.replace(uri, "let\n", "let\n  # a line\n")
+    session.replace(uri, "second = 2", "second = 3")
+    moved = session.position(uri, "|import generated")
+    for _ in range(2):
+        now = await session.diagnostics(uri, lambda found: any(each.range.start == moved for each in found))
+        assert [each.message for each in now] == [found.message]
+        assert not coded("build-building")(now)
+        assert "3" in await session.hover(uri, "sec|ond = 3")
+    (action,) = await actions(session, uri, "packages = imp|ort")
+    assert action.title == "Build 'packages' again"
+    session.replace(uri, "exit 3", "true")
+    assert await session.diagnostics(uri, lambda found: not found) == []
+    assert '"1.0"' in await session.hover(uri, "packages.al|pha")
+
+
+async def test_an_edit_that_needs_no_build_ends_it(editor: StartEditor, project: Path) -> None:
+    session, uri = await opened(editor, project, "always", "sleep 1003")
+    await until(lambda: running("sleep\x001003"))
+    session.replace(uri, "first = packages.alpha;", "first = 1;")
+    await until(lambda: not running("sleep\x001003"))
+    assert await session.diagnostics(uri, lambda found: not found) == []
+
+
+async def test_the_user_ends_a_build(editor: StartEditor, project: Path) -> None:
+    session, uri = await opened(editor, project, "always", "sleep 1004")
+    await until(lambda: running("sleep\x001004"))
+    await until(lambda: bool(session.client.progress_reports))
+    (token,) = session.client.progress_reports
+    session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
+    (found,) = await session.diagnostics(uri, coded("build-failed"))
+    assert "was cancelled" in found.message
+    await until(lambda: not running("sleep\x001004"))
+
+
+async def test_leaving_ends_the_builds(editor: StartEditor, project: Path) -> None:
+    session, uri = await opened(editor, project, "always", "sleep 1005")
+    await until(lambda: running("sleep\x001005"))
+    session.close(uri)
+    await until(lambda: not running("sleep\x001005"))
+
+
+async def test_errors_of_evaluation(editor: StartEditor, project: Path) -> None:
+    """Said once, at the innermost place in the file, in Nix's words; the other places are related."""
+    (project / "other.nix").write_text("x: x + 1\n")
+    session, _ = await opened(editor, project, "never")
+    uri = session.open(
+        project / "a.nix", 'let f = import ./other.nix; in { a = f "x"; b = f "x"; c.d = 1; e = { }.nme; }'
+    )
+    found = await session.diagnostics(uri, coded("evaluation"))
+    assert [(each.message, each.range.start) for each in found] == [
+        ("cannot coerce an integer to a string: 1", session.position(uri, "a = |f")),
+        ("cannot coerce an integer to a string: 1", session.position(uri, "b = |f")),
+        ("attribute 'nme' missing", session.position(uri, "e = |{ }")),
+    ]
+    related = found[0].related_information or []
+    assert any(each.location.uri.endswith("other.nix") for each in related)
+    assert "while evaluating the attribute 'a'" in [each.message for each in related]
+    session.replace(uri, "{ }.nme", "1")
+    session.replace(uri, 'a = f "x"; b = f "x"', "a = f 1")
+    assert await session.diagnostics(uri, lambda found: not found) == []
