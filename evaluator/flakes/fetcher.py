@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
 from evaluator.fetching import Tree
 from evaluator.flakes.reference import plain_address
-from evaluator.runtime.errors import EvalError
+from evaluator.runtime.errors import EvalError, Unrealised
 from store import store_path
 from store.hashes import Hash, HashError, parse
 
@@ -26,10 +25,7 @@ if TYPE_CHECKING:
     from evaluator.session import Session
     from store.composition.castore_store import CastoreStore
 
-OFFLINE = (
-    "the editor's evaluation may not fetch; 'tvix-eval' may, and what it has fetched is known here, too (or pin it by"
-    " a hash and fetch it once)"
-)
+OFFLINE = "fetch it once with 'tvix-eval', then it is known here, too"
 
 
 _UNSAID = frozenset(["narHash", "lastModified", "exportIgnore", "revCount"])
@@ -58,6 +54,7 @@ class Fetcher:
         self._settings = settings or {}
         self._trees: dict[str, Tree] = {}
         self._limits: Limits | None = None
+        self._refused: EvalError | None = None
         self._registries: Registries | None = None
 
     # --- what sessions ask ---------------------------------------------------------------------
@@ -90,7 +87,7 @@ class Fetcher:
             fetch = fetch_tarball if unpack else fetch_file
             return fetch(self._open_store(), url, name, wanted, self.limits()).info.path
         except (FetchError, StoreError, OSError) as error:
-            raise EvalError(str(error)) from None
+            raise self._failed(error) from None
 
     def substitute(self, session: Session, url: str, path: str) -> None:
         from builder.fetch.failure import FetchError
@@ -107,7 +104,7 @@ class Fetcher:
             finally:
                 source.close()
         except (FetchError, StoreError, OSError, ValueError) as error:
-            raise EvalError(f"cannot fetch '{path}' from '{url}': {error}") from None
+            raise self._failed(error, f"cannot fetch '{path}' from '{url}': ") from None
 
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
         session.fetches.setdefault(path, _Declared(self, session, path, items))
@@ -119,6 +116,8 @@ class Fetcher:
     def limits(self) -> Limits:
         """What a fetch of this session may take and do."""
         if self._limits is None:
+            from dataclasses import replace
+
             from builder.fetch.limits import Limits
 
             limits = Limits(network=self.network, offline_remedy=self._remedy)
@@ -128,6 +127,18 @@ class Fetcher:
                     limits = replace(limits, **{field: int(given)})  # type: ignore[arg-type]
             self._limits = limits
         return self._limits
+
+    def _failed(self, error: Exception, what: str = "") -> EvalError:
+        from builder.fetch.failure import Offline
+
+        failure = EvalError(what + str(error))
+        if isinstance(error, Offline):
+            self._refused = failure
+        return failure
+
+    def was_refused(self, error: EvalError) -> bool:
+        """Whether a fetch failed only because no other machine may be asked."""
+        return error is self._refused
 
     # --- inputs --------------------------------------------------------------------------------
 
@@ -145,7 +156,7 @@ class Fetcher:
         try:
             return self._registries.lookup(items)
         except FetchError as error:
-            raise EvalError(str(error)) from None
+            raise self._failed(error) from None
 
     def _tree(self, session: Session, items: dict[str, object]) -> Tree:
         from builder.fetch.failure import FetchError
@@ -169,7 +180,7 @@ class Fetcher:
             if kind in ("github", "gitlab", "sourcehut"):
                 return self._forge(items, kind)
         except (FetchError, StoreError, OSError) as error:
-            raise EvalError(str(error)) from None
+            raise self._failed(error) from None
         raise EvalError(f"input type '{kind}' is unsupported")
 
     def _path(self, session: Session, items: dict[str, object]) -> Tree:
@@ -280,7 +291,7 @@ class Fetcher:
             memory = Memory(self.limits().folder)
             key = {"kind": kind, **{name: texts.get(name, "") for name in ("host", "owner", "repo", "ref")}}
             known = memory.recall(**key)
-            if known is not None and known[1] < self.limits().ttl:
+            if known is not None and (known[1] < self.limits().ttl or not self.network):
                 texts["rev"] = known[0]["rev"]
             else:
                 texts["rev"] = forges.newest(kind, texts, self.limits())
@@ -303,6 +314,17 @@ class _Declared:
         self._items = items
 
     def run(self, store: CastoreStore) -> None:
+        try:
+            self._run(store)
+        except EvalError as error:
+            if not self._fetcher.was_refused(error):
+                raise
+            # With leave it could be had: that is for whoever asks the user to know.
+            missing = Unrealised(self._path)
+            missing.message = error.message
+            raise missing from None
+
+    def _run(self, store: CastoreStore) -> None:
         kind = self._items.get("type")
         if kind == "closure":
             self._fetcher.substitute(self._session, _text(self._items, "url"), self._path)
