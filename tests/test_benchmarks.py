@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,13 @@ def test_editor(pkgset: Path) -> None:
     result: dict[str, Any] = json.loads(done.stdout)
     assert result["missed"] == []
     assert set(result["warm_milliseconds"]) == {"hover", "definition", "completion"}
+
+
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="the sandbox needs busybox-static as /bin/sh")
+def test_builder() -> None:
+    done = run("builder", "--runs", "1", "--only", "empty build")
+    if "no container runtime works here" in done.stderr:
+        pytest.skip("no container runtime works here")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["ours"]["median"] > 0
