@@ -25,7 +25,7 @@ class Offline(FetchError):
     """An address in the network, when only this machine may be asked."""
 
     def __init__(self, url: str, remedy: str = "") -> None:
-        super().__init__(f"'{url}' is in the network, which may not be used here{remedy and '; ' + remedy}")
+        super().__init__(f"'{url}' is on another machine, and none may be asked here{remedy and '; ' + remedy}")
 
 
 class Cancelled(FetchError):

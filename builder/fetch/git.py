@@ -144,7 +144,7 @@ def _newest(source: GitSource, memory: Memory, limits: Limits) -> tuple[str, str
         return out.decode().strip(), ref
     key = {"kind": "git-ref", "url": source.url, "ref": source.ref}
     known = memory.recall(**key)
-    if known is not None and known[1] < limits.ttl:
+    if known is not None and (known[1] < limits.ttl or not limits.network):
         return known[0]["rev"], known[0]["ref"]
     limits.require_network(source.url)
     rev, ref = _asked(source, url, limits)

@@ -118,7 +118,7 @@ def _fetched(
             if is_local(url):
                 if etag == _stamp(url):
                     return before
-            elif age < limits.ttl:
+            elif age < limits.ttl or not limits.network:
                 return before
     with downloaded(url, limits, "" if is_local(url) else etag) as download:
         if download.path is None and before is not None and known is not None:

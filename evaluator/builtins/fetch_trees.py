@@ -164,6 +164,7 @@ def _check_input(kind: str, items: dict[str, object]) -> None:
     for name in _REQUIRED[kind]:
         if name not in items:
             raise EvalError(f"input attribute '{name}' is missing")
+        _text(items, name)
     rev = _text(items, "rev")
     if rev and not _is_revision(rev):
         raise EvalError(f"invalid Git revision '{rev}': a commit hash has 40 hexadecimal digits")

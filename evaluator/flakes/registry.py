@@ -79,7 +79,7 @@ class Registries:
             return _read(url.removeprefix("file://"))
         memory = Memory(self._limits.folder)
         known = memory.recall(kind="registry", url=url)
-        if known is not None and known[1] < self._limits.ttl:
+        if known is not None and (known[1] < self._limits.ttl or not self._limits.network):
             return str(known[0]["text"])
         with downloaded(url, self._limits) as download:
             assert download.path is not None

@@ -128,7 +128,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--option", "no-such", "x"], "unknown setting 'no-such'"),
         (["--option", "pure-eval", "maybe"], "Boolean setting 'pure-eval' has invalid value 'maybe'"),
-        (["--pure-eval"], "'pure-eval' is not supported yet"),
+        (["--restrict-eval"], "'restrict-eval' is not supported yet"),
         (["--option", "restrict-eval", "true"], "'restrict-eval' is not supported yet"),
         (["--no-pure-eval", "--option", "cores", "2", "--extra-experimental-features", "x"], ""),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.evaluator.case_files import Case, by_file, cases_under, errors_of_nix
@@ -13,9 +15,11 @@ ERRORS = errors_of_nix(CASES)
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The home directory that Nix is given as well."""
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The home directory that Nix is given as well; nothing is written there, nor to the user's store."""
     monkeypatch.setenv("HOME", NIX_ENVIRONMENT["HOME"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TVIX_STORE", f"local:{tmp_path}/store")
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -230,7 +230,7 @@ def test_without_leave_nobody_is_asked(limits: Limits, site: Site, monkeypatch: 
         {"type": "hg", "url": f"{site.url}/x"},
     ]
     for items in wanted:
-        with pytest.raises(EvalError, match="in the network, which may not be used here; ask first"):
+        with pytest.raises(EvalError, match="is on another machine, and none may be asked here; ask first"):
             fetcher.tree(session, items)
     with pytest.raises(EvalError, match="ask first"):
         fetcher.download(session, f"{site.url}/x", "x", False, "")
