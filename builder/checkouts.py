@@ -20,19 +20,15 @@ from store.composition.castore_store import CastoreStore
 from store.store_path import base_name, check_store_path
 
 
-def default_folder() -> Path:
-    """Where the user's checkouts are: beside the user's store, on the same disk."""
-    import platformdirs
-
-    return platformdirs.user_data_path("tvix-lsp") / "checkouts"
-
-
 class Checkouts:
-    """The store objects of ``store`` under ``folder`` (the user's own if None). Safe to use from many threads."""
+    """The store objects of ``store`` under ``folder``; those of a user: :func:`builder.places.checkouts`.
 
-    def __init__(self, store: CastoreStore, folder: Path | None = None) -> None:
+    Safe to use from many threads.
+    """
+
+    def __init__(self, store: CastoreStore, folder: Path) -> None:
         self.store = store
-        self.folder = folder or default_folder()
+        self.folder = folder
         self._scratch = ScratchFolders(self.folder / "tmp")
 
     def path_of(self, store_path: str) -> str:

@@ -10,7 +10,6 @@ from builder.oci import seccomp, starter
 from builder.oci.cgroups import find_hierarchy
 from builder.oci.probing import Trial, trials
 from builder.oci.root import find_certificates, find_shell
-from builder.oci.service import default_folder
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Report:
         return [f"{marks[finding.state]} {finding.subject}: {finding.text}" for finding in self.findings]
 
 
-def examine(folder: Path | None = None) -> Report:
-    """Try everything anew; ``folder`` is the builder's (None: the user's own)."""
-    tried = tuple(trials(folder or default_folder()))
+def examine(folder: Path) -> Report:
+    """Try everything anew, in ``folder``: that for builds under way (:func:`builder.places.builds_folder`)."""
+    tried = tuple(trials(folder))
     used = next((trial for trial in tried if trial.works), None)
     found = [_of_trial(trial, used) for trial in tried]
     if used is None:
@@ -77,6 +76,7 @@ def _limits(used: Trial | None) -> list[Finding]:
         who = "an ordinary user" if os.geteuid() else "this process"
         why = f"{who} may make no control groups here: limited for each process (RLIMIT_AS, RLIMIT_NPROC) instead"
         found = [Finding("memory and processes", "weak", why)]
+    found.append(Finding("processors", "weak", "builders are told how many to use (NIX_BUILD_CORES), not held to it"))
     found.append(Finding("time, silence and log", "ok", "limited by the builder itself"))
     found.append(
         Finding("size of outputs", "weak", "each file is limited while it is written, the whole when it is finished")

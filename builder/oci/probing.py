@@ -1,6 +1,7 @@
 """Which runtime builds here: each is tried with a real container until one works; the finding is kept.
 
-A finding holds until the machine is started anew or one of the programs, the shell or this user is another one.
+A finding holds until the machine is started anew or one of the programs, the shell or this user is another one. It is
+kept in the user's cache: it is the same for all folders.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ class NoRuntime(Exception):
     """Nothing here can run a container; the text says what was tried and what to install."""
 
 
-def choose(folder: Path) -> Runtime:
-    """The runtime to use, tried or remembered in ``folder``. Raises :class:`NoRuntime`."""
-    known = _remembered(folder)
+def choose(folder: Path, kept: Path | None = None) -> Runtime:
+    """The runtime to use: as remembered in the file ``kept``, else tried in ``folder``. Raises :class:`NoRuntime`."""
+    kept = kept or _findings()
+    known = _remembered(kept)
     if known is not None:
         return known
     shell = find_shell()
@@ -55,7 +57,7 @@ def choose(folder: Path) -> Runtime:
         trial = try_out(runtime, folder, shell)
         trials.append(trial)
         if trial.works:
-            _remember(folder, trial)
+            _remember(kept, trial)
             return runtime
     raise NoRuntime(
         "no container runtime works here:\n"
@@ -145,17 +147,23 @@ def _circumstances() -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _remembered(folder: Path) -> Runtime | None:
-    with suppress(OSError, ValueError, KeyError):
-        kept = json.loads((folder / "runtime.json").read_text())
+def _findings() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("tvix-lsp") / "runtime.json"
+
+
+def _remembered(file: Path) -> Runtime | None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(file.read_text())
         if kept["circumstances"] == _circumstances():
             return next((runtime for runtime in candidates() if runtime.name == kept["trial"]["runtime"]), None)
     return None
 
 
-def _remember(folder: Path, trial: Trial) -> None:
+def _remember(file: Path, trial: Trial) -> None:
     with suppress(OSError):  # then it is tried again
-        folder.mkdir(parents=True, exist_ok=True)
-        written = folder / f"runtime.json.{os.getpid()}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        written = file.with_name(f"{file.name}.{os.getpid()}")
         written.write_text(json.dumps({"circumstances": _circumstances(), "trial": asdict(trial)}))
-        os.replace(written, folder / "runtime.json")
+        os.replace(written, file)

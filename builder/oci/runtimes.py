@@ -74,16 +74,14 @@ class OciRuntime:
         return found if found and (_which("unshare") or not (self._private or self._rootless)) else None
 
     def command(self, job: Job, system: str) -> list[str]:
-        bundle = job.folder / "bundle"
-        bundle.mkdir(mode=0o700)
         described = config(job, user_namespace=self._rootless, resources=self.groups_itself and not self._rootless)
         if self._program == "crun" and "seccomp" in described["linux"]:
             # Its library may not know the newest calls; the kernel does.
             program = base64.b64encode(seccomp.program()).decode()
             described["annotations"] = {"run.oci.seccomp_bpf_data": program}
-        (bundle / "config.json").write_bytes(json.dumps(described).encode("utf-8", "surrogateescape"))
+        (job.folder / "config.json").write_bytes(json.dumps(described).encode("utf-8", "surrogateescape"))
         arguments = [*self._base(job.folder), "--log", str(job.folder / "runtime.log"), "--log-format", "json", "run"]
-        arguments += ["--bundle", str(bundle), "--pid-file", str(job.folder / "pid"), job.name]
+        arguments += ["--bundle", str(job.folder), "--pid-file", str(job.folder / "pid"), job.name]
         return self._inside([*_personality(system), *arguments], job.groups)
 
     def init(self, job: Job) -> int | None:

@@ -1,7 +1,6 @@
 """Builds on this machine: a request becomes a container, and what it leaves becomes outputs.
 
     FOLDER/root-…        the root that all builds see (builder.oci.root)
-    FOLDER/runtime.json  which runtime works here (builder.oci.probing)
     FOLDER/builds/NAME/  one build: its scratch folders, its bundle, its runtime's state; gone with it
 
 A build whose process was killed leaves its folder, its control group and maybe its container; the next service that is
@@ -21,6 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from builder import places
 from builder.canonical import NotCanonical, canonicalise
 from builder.checkouts import Checkouts
 from builder.events import BuildEvent, BuiltOutput, Failed, Started, Succeeded, Why
@@ -45,18 +45,12 @@ _STARTER = ".start"
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def default_folder() -> Path:
-    """Where the user's builds are: beside the user's store, on the same disk."""
-    import platformdirs
-
-    return platformdirs.user_data_path("tvix-lsp") / "builder"
-
-
 class OciBuildService:
     """Builds with inputs out of ``store``, and outputs into its castore. A :class:`builder.service.BuildService`.
 
-    ``folder`` is for builds under way (None: the user's own), ``checkouts`` for inputs laid out on disk. ``runtime`` is
-    found by trying unless it is given. ``keep_failed``: the folder that a failed build ran in is kept, under this one.
+    ``folder`` is for builds under way (None: that of the store), ``checkouts`` for inputs laid out on disk. ``runtime``
+    is found by trying unless it is given. ``keep_failed``: the folder that a failed build ran in is kept, under this
+    one.
     """
 
     def __init__(
@@ -69,8 +63,8 @@ class OciBuildService:
         keep_failed: Path | None = None,
     ) -> None:
         self.store = store
-        self.folder = folder or default_folder()
-        self.checkouts = checkouts or Checkouts(store)
+        self.folder = folder or places.builds_folder(store)
+        self.checkouts = checkouts or places.checkouts(store)
         self.keep_failed = keep_failed
         self._runtime = runtime
         self._builds = ScratchFolders(self.folder / "builds")
@@ -166,8 +160,8 @@ class _Build:
         self.shell = shell
         self.request = request
         self.folder = folder
-        self.store_folder = folder / "scratch" / request.inputs_dir
-        self.build_folder = folder / "scratch/build"
+        self.store_folder = folder / "store"
+        self.build_folder = folder / "build"
 
     def events(self, cancel: threading.Event) -> Iterator[BuildEvent]:
         request = self.request
@@ -222,7 +216,7 @@ class _Build:
                 placed.touch()
             mounts.append(Mount(source, entry.path))
         for path, content in request.files:
-            place = self.folder / "scratch" / path
+            place = self.folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             self._give(place)
@@ -265,8 +259,8 @@ class _Build:
         return (f"/build/{_STARTER}".encode(), command[0], name, *command[1:])
 
     def _scratch(self, path: str) -> Path:
-        place = self.folder / "scratch" / path
-        place.mkdir(parents=True)
+        place = self.store_folder if path == self.request.inputs_dir else self.folder / path
+        place.mkdir()
         if path == "build":
             place.chmod(0o700)
             self._give(place)

@@ -26,21 +26,21 @@ from tests.builder.sandbox.building import Sandbox
 
 
 def test_finding_is_remembered(any_runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose(tmp_path).name == any_runtime.name
+    assert choose(tmp_path, tmp_path / "kept/finding").name == any_runtime.name
     monkeypatch.setattr(probing, "try_out", lambda *_: pytest.fail("it was tried again"))
-    assert choose(tmp_path).name == any_runtime.name
+    assert choose(tmp_path, tmp_path / "kept/finding").name == any_runtime.name
 
 
 def test_finding_is_forgotten_with_the_program(
     any_runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choose(tmp_path)
-    (tmp_path / "runtime.json").write_text("{")
-    assert choose(tmp_path).name == any_runtime.name, "a broken file is no finding"
+    choose(tmp_path, tmp_path / "kept/finding")
+    (tmp_path / "kept/finding").write_text("{")
+    assert choose(tmp_path, tmp_path / "kept/finding").name == any_runtime.name, "a broken file is no finding"
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(probing, "candidates", list)
     with pytest.raises(NoRuntime, match="install crun"):
-        choose(tmp_path)
+        choose(tmp_path, tmp_path / "kept/finding")
 
 
 def test_doctor_says_what_is_there(any_runtime: Runtime, tmp_path: Path) -> None:

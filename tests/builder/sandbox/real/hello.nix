@@ -18,7 +18,7 @@ let
     mkdir -p $out/bin
     cp /bin/sh $out/bin/busybox
     chmod 755 $out/bin/busybox
-    for applet in $($out/bin/busybox --list); do ln -sf busybox $out/bin/$applet; done
+    for applet in $($out/bin/busybox --list); do [ -e $out/bin/$applet ] || ln -s busybox $out/bin/$applet; done
   '';
 
   cc = run "cc" { inherit tools; zig = source zig "zig"; make = ""; cc = ""; } ''
