@@ -2,7 +2,7 @@
 
     python -m benchmarks.store [--nixpkgs PATH] [--second PATH] [--megabytes 1000] [--huge] [--runs 3] [--json]
 
-Each figure is the median of runs that alternate between the two, whole processes on both sides. `--megabytes` is the
+`--tree` measures with any other tree. Each figure is the median of runs that alternate between the two, whole processes on both sides. `--megabytes` is the
 size of a generated tree of large files; `--second` another checkout, to see what it adds to the store; `--huge` adds a
 file of 4 GB for the memory it takes. Without Nix only ours is measured. All of it happens under $TMPDIR; figures appear
 on stderr as they are found.
@@ -132,6 +132,8 @@ def measure(options: argparse.Namespace, place: Path) -> Bench:
     trees: dict[str, str] = {}
     if options.nixpkgs:
         trees["nixpkgs"] = str(options.nixpkgs)
+    for tree in options.tree:
+        trees[Path(tree).name] = tree
     if options.megabytes:
         large_tree(place / "large", options.megabytes)
         trees[f"{options.megabytes} MB in large files"] = str(place / "large")
@@ -167,8 +169,11 @@ def measure(options: argparse.Namespace, place: Path) -> Bench:
         with open(huge, "wb") as file:
             for number in range(1000):
                 file.write(number.to_bytes(8, "little") + block)
-        huge_ours = [*OURS, "add", "--store", ours, str(huge)]
-        bench.compare("add a file of 4 GB", huge_ours, [], fresh=["ours", "nix"])
+        huge_ours, huge_nix = (
+            [*OURS, "add", "--store", ours, str(huge)],
+            ["nix-store", "--store", nix, "--add", str(huge)],
+        )
+        bench.compare("add a file of 4 GB", huge_ours, huge_nix, fresh=["ours", "nix"])
     return bench
 
 
@@ -177,6 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nixpkgs", default=os.environ.get("NIXPKGS"), help="default: $NIXPKGS")
     parser.add_argument("--second", type=Path)
+    parser.add_argument("--tree", action="append", default=[], metavar="PATH", help="another tree to measure with")
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--huge", action="store_true")
     parser.add_argument("--runs", type=int, default=3)

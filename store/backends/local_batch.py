@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 #: A transaction with at most so many bytes of contents makes no pack.
 INLINE = 1 << 18
-_AHEAD = 4
+# So many blocks wait to be compressed and written at most.
+_AHEAD = 12
 
 
 class Batch:
@@ -37,7 +38,8 @@ class Batch:
         self.contents = 0
         self.pack: PackWriter | None = None
         self._worker: ThreadPoolExecutor | None = None
-        self._compressor = zstandard.ZstdCompressor(level=packs.LEVEL)
+        self._done = 0  # of the blocks that the worker was given
+        self._compressors = [zstandard.ZstdCompressor(level=level) for level in packs.LEVELS]
 
     def add(self, digest: bytes, data: bytes) -> None:
         size = len(data)
@@ -62,23 +64,41 @@ class Batch:
         self.filled = 0
         return data
 
-    def _submit(self, data: bytes) -> None:
+    def add_frame(self, digest: bytes, frame: bytes, size: int) -> None:
+        """:meth:`add` of contents of ``size`` bytes that are compressed already."""
+        self.end_block()
+        self.chunks[digest] = (len(self.blocks), 0, size)
+        self.contents += size
+        self._submit(frame, size)
+
+    def _submit(self, data: bytes, size: int | None = None) -> None:
+        """Have the worker write a block; with ``size`` it is compressed already."""
         if self._worker is None:
             from concurrent.futures import ThreadPoolExecutor  # loading it takes longer than most transactions
 
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="pack")
         if len(self.blocks) >= _AHEAD:
             self.blocks[-_AHEAD].result()  # no more than a few blocks wait to be written
-        self.blocks.append(self._worker.submit(self._store, data, self.contents > INLINE))
+        large = self.contents > INLINE
+        if size is None:
+            self.blocks.append(self._worker.submit(self._store, data, large))
+        else:
+            self.blocks.append(self._worker.submit(self._keep, data, size, large))
 
     def _store(self, data: bytes, large: bool) -> tuple[int, int, int, bytes | None]:
         """In the worker's thread, if there is one: (at, stored, size, the frame if it is for the database)."""
-        frame = self._compressor.compress(data)
+        # The more wait, the less time is taken to compress: reading and hashing need not wait for that.
+        hurry = (len(self.blocks) - self._done) * len(self._compressors) // (_AHEAD + 1)
+        frame = self._compressors[min(hurry, len(self._compressors) - 1)].compress(data)
+        return self._keep(frame, len(data), large)
+
+    def _keep(self, frame: bytes, size: int, large: bool) -> tuple[int, int, int, bytes | None]:
+        self._done += 1
         if not large and self.pack is None:
-            return 0, len(frame), len(data), frame
+            return 0, len(frame), size, frame
         if self.pack is None:
             self.pack = PackWriter(self.folder)
-        return self.pack.append(frame), len(frame), len(data), None
+        return self.pack.append(frame), len(frame), size, None
 
     def finished_blocks(self) -> list[tuple[int, int, int, bytes | None]]:
         data = self._taken()

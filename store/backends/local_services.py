@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import zstandard
 from blake3 import blake3
 
 from store.backends import schema
@@ -115,23 +118,61 @@ class LocalBlobs:
         return found
 
     def put(self, pieces: Iterable[bytes]) -> tuple[bytes, int]:
-        return self.put_chunks(chunks(pieces))
-
-    def put_chunks(self, parts: Iterable[bytes]) -> tuple[bytes, int]:
-        """:meth:`put` of what is cut already, as :meth:`read` of another local castore answers it."""
         with self._store.transaction(), Sum(blake3()) as whole:
             digests = []
             total = 0
-            for chunk in parts:
+            for chunk in chunks(pieces):
                 whole.update(chunk)
                 total += len(chunk)
                 digests.append(self._put_chunk(chunk))
-            digest = whole.digest()
-            if len(digests) > 1 and not self.has(digest):
-                batch = self._store.batch()
-                assert batch is not None
-                batch.blobs[digest] = (total, b"".join(digests))
-            return digest, total
+            return self._cut(whole.digest(), digests, total), total
+
+    def take(self, digest: bytes, source: LocalBlobs) -> None:
+        """Have a large blob of another local castore here too: its chunks, compressed as they are there."""
+        with self._store.transaction(), Sum(blake3()) as whole:
+            digests = []
+            total = 0
+            for chunk, size in source.chunks(digest):
+                data, frame = source._with_frame(chunk, size)
+                whole.update(data)
+                total += size
+                digests.append(chunk)
+                self._add_chunk(chunk, data, frame)
+            if whole.digest() != digest:
+                raise Corrupt(f"{source.folder}: the chunks of blob {digest.hex()} are not its contents")
+            self._cut(digest, digests, total)
+
+    @property
+    def folder(self) -> Path:
+        """Where they are kept."""
+        return self._store.folder
+
+    def _cut(self, digest: bytes, chunks: list[bytes], size: int) -> bytes:
+        """Note which chunks a blob is made of, unless it is one itself; answer its digest."""
+        if len(chunks) > 1 and not self.has(digest):
+            batch = self._store.batch()
+            assert batch is not None
+            batch.blobs[digest] = (size, b"".join(chunks))
+        return digest
+
+    def _with_frame(self, digest: bytes, size: int) -> tuple[bytes, bytes | None]:
+        """A chunk's contents, verified, and how it lies in a pack, if it is a block of its own there."""
+        found = self._store.row(
+            "select packs.name, blocks.at, stored from chunks join blocks on blocks.id = block"
+            " join packs on packs.id = pack where digest = ? and chunks.at = 0 and blocks.size = ?",
+            digest,
+            size,
+        )
+        if found is not None:
+            path = self._store.path
+            place = a_text(found[0], path), a_number(found[1], path), a_number(found[2], path)
+            # Whatever is wrong with it, reading it as usual says so, or finds where it is now.
+            with suppress(FileNotFoundError, Corrupt, zstandard.ZstdError):
+                frame = self._store.packs.frame(*place)
+                data = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
+                if blake3(data).digest() == digest:
+                    return data, frame
+        return self.read_whole(digest), None
 
     def put_whole(self, data: bytes) -> bytes:
         if len(data) > WHOLE:
@@ -142,16 +183,22 @@ class LocalBlobs:
             return self._put_chunk(data)
 
     def _put_chunk(self, data: bytes) -> bytes:
-        store = self._store
         digest = blake3(data).digest()
+        self._add_chunk(digest, data)
+        return digest
+
+    def _add_chunk(self, digest: bytes, data: bytes, frame: bytes | None = None) -> None:
+        """Add a chunk to the open transaction; ``frame`` is the same compressed."""
+        store = self._store
         batch = store.batch()
         assert batch is not None
-        if digest in batch.chunks:
-            return digest
-        if not store.has_chunk(digest):
+        if digest in batch.chunks or store.has_chunk(digest):
+            return
+        if frame is None:
             batch.add(digest, data)
-            store.room()
-        return digest
+        else:
+            batch.add_frame(digest, frame, len(data))
+        store.room()
 
     def _chunk(self, digest: bytes) -> bytes | None:
         """The contents of a chunk, verified; None when there is none."""

@@ -20,6 +20,6 @@ def transfer(node: Node, source: LocalCastore, target: LocalCastore) -> None:
             target.blobs.put_whole(data)
         for _, here in walk.steps:
             if isinstance(here, FileNode) and here.size > WHOLE:
-                target.blobs.put_chunks(source.blobs.read(here.digest))
+                target.blobs.take(here.digest, source.blobs)
         for directory in walk.left:
             target.directories.put(directory)

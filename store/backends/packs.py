@@ -21,7 +21,9 @@ import zstandard
 from store.castore.services import Corrupt, Full, StoreError
 
 MAGIC = b"tvixpk1\n"
-LEVEL = 1
+#: zstd's levels, the first for who has time; the others when so many blocks wait that writing would have to wait, too.
+#: The last one hardly compresses, and takes no longer than writing does.
+LEVELS = (1, -20, -1000)
 #: Contents in a block before the next one is begun; a single large blob makes a block of its own.
 BLOCK = 1 << 18
 #: Bytes in a pack before the next one is begun.
@@ -124,12 +126,16 @@ class PackReader:
 
         Raises :class:`Corrupt`, and ``FileNotFoundError`` when the pack is gone.
         """
+        data = self.frame(pack, at, stored)
+        return self._decompressed(number, data, size, f"{self.folder / pack}.pack at byte {at}")
+
+    def frame(self, pack: str, at: int, stored: int) -> bytes:
+        """A block as it lies in a pack. Raises as :meth:`block`."""
         with self._lock:
-            descriptor = self._file(pack)
-            data = os.pread(descriptor, stored, at)
+            data = os.pread(self._file(pack), stored, at)
         if len(data) != stored:
             raise Corrupt(f"{self.folder / pack}.pack ends before byte {at + stored}")
-        return self._decompressed(number, data, size, f"{self.folder / pack}.pack at byte {at}")
+        return data
 
     def forget(self) -> None:
         """Drop what is at hand: block numbers may mean something else now."""
