@@ -37,5 +37,14 @@ class Fetching(Protocol):
     def substitute(self, session: Session, url: str, path: str) -> None:
         """Brings a store path and all it refers to from the store with this URL."""
 
+    def located(self, session: Session, entry: str) -> str:
+        """Where what a search path entry names can be read: an address is fetched. Empty if that cannot be."""
+
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
         """Says that the store path of a pinned input, if somebody reads from it, is made by :meth:`tree`."""
+
+
+def channel_url(text: str) -> str:
+    """``channel:NAME`` spelled out; any other address as it is."""
+    name = text.removeprefix("channel:")
+    return text if name == text else f"https://channels.nixos.org/{name}/nixexprs.tar.xz"

@@ -218,14 +218,16 @@ class Session:
     def find_file(self, name: str) -> str:
         """The path that ``<name>`` means. Raises EvalError (catchable, as in Nix) when the search path lacks it."""
         for prefix, root in self.search_path:
+            if prefix and name != prefix and not name.startswith(prefix + "/"):
+                continue
+            if ":" in root and self.fetcher is not None:
+                root = self.fetcher.located(self, root)
+                if not root:
+                    continue
             if not prefix:
                 candidate = f"{root}/{name}"
-            elif name == prefix:
-                candidate = root
-            elif name.startswith(prefix + "/"):
-                candidate = root + name[len(prefix) :]
             else:
-                continue
+                candidate = root + name[len(prefix) :]
             candidate = canonical(os.path.abspath(candidate))
             if self.files.exists(candidate) or self.files.is_directory(candidate):
                 return candidate

@@ -11,6 +11,7 @@ from typing import Final
 from evaluator.builtins.fetch_trees import fetch_git, fetch_mercurial, fetch_tree, fetching, pinned, read_hash
 from evaluator.builtins.flake_refs import parse_flake_ref, ref_to_text
 from evaluator.builtins.table import Builtin
+from evaluator.fetching import channel_url
 from evaluator.runtime.coerce import (
     as_attrs,
     as_bool,
@@ -28,13 +29,6 @@ from store import store_path
 from store.hashes import Hash
 
 # --- fetchurl and fetchTarball ---------------------------------------------------------------------
-
-
-def _resolve(url: str) -> str:
-    """``channel:NAME`` spelled out."""
-    if url.startswith("channel:"):
-        return f"https://channels.nixos.org/{url[8:]}/nixexprs.tar.xz"
-    return url
 
 
 def _download(session: Session, who: str, value: object, unpack: bool, name: str) -> object:
@@ -59,7 +53,7 @@ def _download(session: Session, who: str, value: object, unpack: bool, name: str
     else:
         url = as_string_no_context(value)
     if who == "fetchTarball":
-        url = _resolve(url)
+        url = channel_url(url)
     if not name:
         name = url.rstrip("/").rpartition("/")[2] if "/" in url else url
     try:

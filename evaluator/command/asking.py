@@ -114,8 +114,6 @@ def located(session: Session, given: str) -> str:
     if given.startswith("<") and given.endswith(">"):
         return session.find_file(given[1:-1])
     if _LOCATOR.match(given):
-        if given.startswith("channel:"):
-            given = f"https://nixos.org/channels/{given.removeprefix('channel:')}/nixexprs.tar.xz"
         fetched = call(session.builtins.get("fetchTarball"), given)
         return as_string(coerce(session, fetched, False, False))
     return canonical(os.path.join(os.getcwd(), given))

@@ -8,11 +8,12 @@ the store. What is not pinned is fetched once for a session, and no answer that 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
-from evaluator.fetching import Tree
+from evaluator.fetching import Tree, channel_url
 from evaluator.flakes.reference import plain_address
 from evaluator.runtime.errors import EvalError, Unrealised
 from store import store_path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 OFFLINE = "fetch it once with 'tvix-eval', then it is known here, too"
 
 
+_ADDRESS = re.compile(r"channel:|flake:|(?:https?|file)://")
 _UNSAID = frozenset(["narHash", "lastModified", "exportIgnore", "revCount"])
 
 
@@ -53,6 +55,7 @@ class Fetcher:
         self._open_store = open_store
         self._settings = settings or {}
         self._trees: dict[str, Tree] = {}
+        self._entries: dict[str, str] = {}
         self._limits: Limits | None = None
         self._refused: EvalError | None = None
         self._registries: Registries | None = None
@@ -105,6 +108,31 @@ class Fetcher:
                 source.close()
         except (FetchError, StoreError, OSError, ValueError) as error:
             raise self._failed(error, f"cannot fetch '{path}' from '{url}': ") from None
+
+    def located(self, session: Session, entry: str) -> str:
+        if not _ADDRESS.match(entry):
+            return entry
+        found = self._entries.get(entry)
+        if found is None:
+            try:
+                found = self._entry(session, entry)
+            except EvalError as error:
+                say(
+                    session, f"warning: Nix search path entry '{entry}' cannot be downloaded, ignoring: {error.message}"
+                )
+                found = ""
+            self._entries[entry] = found
+        return found
+
+    def _entry(self, session: Session, entry: str) -> str:
+        from evaluator.builtins.flake_refs import parse_flake_ref
+
+        if entry.startswith("flake:"):
+            items = self.resolved(parse_flake_ref(entry))
+            below = items.get("dir")
+            tree = self.tree(session, {name: value for name, value in items.items() if name != "dir"})
+            return f"{tree.path}/{below}" if below else tree.path
+        return self.download(session, channel_url(entry), "source", True, "")
 
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
         session.fetches.setdefault(path, _Declared(self, session, path, items))

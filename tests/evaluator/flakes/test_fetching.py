@@ -267,6 +267,13 @@ def test_search_path_and_files_may_be_addresses(furnished: World) -> None:
     with tarfile.open(furnished.root / "nixexprs.tar.gz", "w:gz") as archive:
         archive.add(furnished.root / "exprs", "exprs")
     assert furnished.tvix("--eval", url, "-A", "a").out == "1\n"
+    for path in (url, f"x={url}"):
+        name = "<x>" if "=" in path else "<default.nix>"
+        assert furnished.tvix("--eval", "-I", path, "-E", f"(import {name}).a").out == "1\n"
+    furnished.register(named=f"file://{furnished.root}/repo")
+    assert furnished.tvix("--eval", "-I", "x=flake:named", "-E", "builtins.readFile <x/a>").out == '"2\\n"\n'
+    done = furnished.tvix("--eval", "-I", "x=file:///none.tar.gz", "-E", "<x>", ok=False)
+    assert "Nix search path entry 'file:///none.tar.gz' cannot be downloaded, ignoring" in done.err
 
 
 def test_a_closure_comes_from_another_store(world: World, site: Site, tmp_path: Path) -> None:
