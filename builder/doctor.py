@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from builder.oci import seccomp, starter
 from builder.oci.cgroups import find_hierarchy
 from builder.oci.probing import Trial, trials
 from builder.oci.root import find_certificates, find_shell
+from store.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from store.castore.nodes import Node
+from store.records import dataclass
 
 
 class Why(StrEnum):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder import outputs
@@ -17,6 +16,7 @@ from builder.request import BuildRequest, RequestError
 from builder.service import BuildService
 from store.composition.castore_store import CastoreStore
 from store.derivation import Derivation
+from store.records import dataclass, replace
 
 if TYPE_CHECKING:
     from builder import fetch
@@ -119,6 +119,8 @@ class Making:
         self, drv_path: str, drv: Derivation, cancel: threading.Event, hear: Callable[[BuildEvent], None]
     ) -> dict[str, str]:
         """What the one builder makes that is no program: ``builtin:fetchurl``."""
+        import dataclasses
+
         from builder import fetch
         from builder.fetch.derivation import fetch_derivation, is_fetch
 
@@ -131,7 +133,7 @@ class Making:
             hear(LogLine(line.encode("utf-8", "surrogateescape")))
 
         hear(Started("fetch"))
-        limits = replace(self.fetching or fetch.Limits(), cancel=cancel)
+        limits = dataclasses.replace(self.fetching or fetch.Limits(), cancel=cancel)
         try:
             made = fetch_derivation(self.store, drv, limits, say)
         except fetch.HashMismatch as error:

@@ -8,7 +8,6 @@ of each output in ``outputChecks``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from builder.prepare import attribute_texts, attributes_of, texts
 from builder.request import RequestError
@@ -16,6 +15,7 @@ from builder.structured_attrs import Json
 from store.castore.path_info import PathInfo
 from store.composition.castore_store import CastoreStore
 from store.derivation import Derivation
+from store.records import dataclass
 from store.store_path import is_store_path
 
 _LISTS = ("allowedReferences", "allowedRequisites", "disallowedReferences", "disallowedRequisites")

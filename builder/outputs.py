@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from builder.events import BuiltOutput, Succeeded
 from builder.output_checks import OutputError, check_references
@@ -21,6 +20,7 @@ from store.composition.archives import PiecesSource
 from store.composition.castore_store import CastoreStore
 from store.derivation import FIXED, INPUT_ADDRESSED, Derivation
 from store.hashes import Hash, Hasher
+from store.records import dataclass
 from store.store_path import digest_of, fixed_path, output_path_name, source_path
 
 __all__ = ["HashMismatch", "NotDeterministic", "OutputError", "compare", "register"]

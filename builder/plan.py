@@ -8,13 +8,13 @@ not built, so that its inputs need not even be asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.outcome import BuildFailed, Wish
 from store.castore.services import Missing
 from store.composition.castore_store import CastoreStore
 from store.derivation import Derivation, DerivationError
+from store.records import dataclass, field
 from store.store_path import is_derivation
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from builder import structured_attrs
 from builder.request import BuildRequest, Constraints, Input, RequestError
@@ -20,6 +19,7 @@ from store.composition.castore_store import CastoreStore
 from store.composition.closure import closure
 from store.derivation import FIXED, FLOATING, IMPURE, Derivation, DerivationHashes
 from store.hashes import Hash
+from store.records import dataclass
 from store.store_path import (
     base_name,
     digest_of,

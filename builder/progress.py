@@ -6,10 +6,10 @@ a time. :func:`as_json` gives each as plain data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Any
 
 from builder.events import BuildEvent, BuiltOutput, Failed, LogLine, Phase, Queued, Resources, Started, Succeeded
+from store.records import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,10 @@ def as_json(event: Event) -> dict[str, Any]:
 
 def _plain(event: object) -> dict[str, Any]:
     plain: dict[str, Any] = {}
-    for each in fields(event):  # type: ignore[arg-type]
-        value = getattr(event, each.name)
+    for name in fields(event):
+        value = getattr(event, name)
         if value is not None:
-            head, *rest = each.name.split("_")
+            head, *rest = name.split("_")
             plain[head + "".join(word.capitalize() for word in rest)] = _value(value)
     return plain
 

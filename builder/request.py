@@ -34,10 +34,10 @@ Texts that came from a derivation are bytes, not necessarily UTF-8; paths relati
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 
 from store.castore import nodes, wire
 from store.castore.nodes import DirectoryError, Node
+from store.records import dataclass, field
 from store.store_path import base_name
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+
+from store.records import asdict, dataclass, field
 
 _INCLUDES = 20  # deep: more is a circle
 
@@ -55,7 +56,7 @@ _ALIASES = {
     "use-binary-caches": "substitute",
 }
 
-_DEFAULTS = {each.name.replace("_", "-"): each.default for each in fields(Settings)}
+_DEFAULTS = {name.replace("_", "-"): value for name, value in asdict(Settings()).items()}
 
 
 @dataclass

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from builder.progress import Event, Unanswered
@@ -22,6 +21,7 @@ from store.castore.services import Refused, StoreError, Unreachable
 from store.composition.addresses import proves_itself
 from store.composition.protocol import Store, Tree
 from store.nar_reader import Source
+from store.records import dataclass
 from store.signatures import BadKey, trusted, who_signed
 
 _PASSED_OVER = 60.0  # seconds

@@ -6,10 +6,9 @@ lines ``Key: value``. What is signed is the *fingerprint* ``1;PATH;sha256:NIX32;
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from store import hashes
 from store.hashes import Hash
+from store.records import dataclass, field
 from store.store_path import STORE_DIR, BadStorePath, base_name, check_base_name, check_store_path
 
 #: What a narinfo of a cache may weigh at most before it is refused unread.

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from builder.oci import seccomp
 from builder.oci.root import GID, UID
+from store.records import dataclass
 
 VERSION = "1.0.2"
 #: Processes at once where a request says nothing: enough for real builds, too few for a fork bomb to hurt.

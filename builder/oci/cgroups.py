@@ -10,8 +10,9 @@ import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from store.records import dataclass
 
 FILESYSTEM = Path("/sys/fs/cgroup")
 _PARENT = "tvix-lsp"

@@ -15,7 +15,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from builder.oci.bundle import Job
@@ -25,6 +24,7 @@ from builder.oci.running import Run
 from builder.oci.runtimes import Runtime, candidates
 from builder.request import Constraints
 from builder.scratch import ScratchFolders
+from store.records import asdict, dataclass
 
 _VERSION = 2  # of what is tried
 

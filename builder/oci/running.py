@@ -18,10 +18,10 @@ import tty
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from builder.events import LogLine, Phase, Resources, Why
 from builder.request import Constraints
+from store.records import dataclass, field
 
 #: How many of the log's last lines a failure shows.
 TAIL = 25

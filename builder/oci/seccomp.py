@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import platform
 import struct
-from dataclasses import dataclass
 from typing import Any, Final
+
+from store.records import dataclass
 
 _EPERM: Final = 1
 _ENOTSUP: Final = 95

@@ -17,7 +17,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from builder import places
@@ -37,6 +36,7 @@ from store.castore.services import StoreError
 from store.castore.trees import ingest_path
 from store.composition.castore_store import CastoreStore
 from store.nar import NarError
+from store.records import replace
 from store.references import ReferenceScanner
 from store.store_path import BadStorePath, base_name, is_store_path
 

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from evaluator.runtime.errors import EvalError
 from evaluator.store_access import LocalAccess
 from store.castore.services import Missing, StoreError
 from store.composition.castore_store import CastoreStore
+from store.records import asdict
 from store.store_path import BadStorePath, check_base_name, is_derivation
 
 if TYPE_CHECKING:

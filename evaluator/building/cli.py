@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         gc.disable()  # it ends soon: what it makes, it keeps
     try:
-        code = _run(words)
+        code = _run(words, argv is None)
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted by the user\n")
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(words: Sequence[str]) -> int:
+def _run(words: Sequence[str], only: bool) -> int:
     from evaluator.building import flags
     from evaluator.command.flags import UsageError
 
@@ -68,7 +68,7 @@ def _run(words: Sequence[str]) -> int:
 
         print(f"tvix-build {describe()}")
         return 0
-    return _build(options)
+    return _build(options, only)
 
 
 def _complain(text: str, code: int) -> int:
@@ -76,7 +76,8 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _build(options: BuildOptions) -> int:
+def _build(options: BuildOptions, only: bool) -> int:
+    """Builds what is asked for; the exit code. ``only``: the process has nothing to do but this."""
     from builder.settings import SettingsError, load
     from evaluator.runtime.errors import EvalError
     from evaluator.store_access import LocalAccess
@@ -89,7 +90,10 @@ def _build(options: BuildOptions) -> int:
     except (SettingsError, StoreError, EvalError) as error:
         return _complain(f"error: {error}", _FAILED)
     finally:
-        access.close()
+        # Closing the database's last connection writes its log back, which takes as long as making an output visible
+        # and can wait until more has come together.
+        if not only:
+            access.close()
 
 
 def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> int:
@@ -97,6 +101,7 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> in
     from builder.realise import Realiser
     from evaluator.building import views
     from evaluator.building.wishes import stored
+    from store.backends.local import LocalCastore
 
     shown = views.view(json=options.json, quiet=options.quiet, build_output=options.build_output)
     realiser = Realiser(
@@ -107,6 +112,8 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> in
         on_event=shown.hear,
     )
     access.build_with(realiser)
+    castore = access.castore.castore
+    held = castore.db if isinstance(castore, LocalCastore) else None  # so that evaluation's connection is not the last
     try:
         wishes = stored(options)
         if options.expressions or options.stdin or len(wishes) < len(options.operands) or not options.operands:
@@ -124,6 +131,7 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> in
     finally:
         shown.close()
         realiser.close()
+        del held
 
 
 def _evaluate(options: BuildOptions, access: LocalAccess, wishes: list[Wish]) -> int:

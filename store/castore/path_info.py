@@ -7,7 +7,6 @@ digests beside their names); Nix's narinfo for the meaning.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from store import nix32
@@ -15,6 +14,7 @@ from store.castore import nodes, wire
 from store.castore.nodes import Node
 from store.hashes import Hash, HashError, parse
 from store.narinfo import NarInfo, fingerprint
+from store.records import dataclass, field, replace
 from store.store_path import STORE_DIR, BadStorePath, base_name, check_base_name, to_text
 
 # `ca` in Nix's spelling (method and algorithm) and the number that the protocol has for it.

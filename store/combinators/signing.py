@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from store.castore.path_info import PathInfo
 from store.composition.protocol import Store, Tree
 from store.nar_reader import Source
+from store.records import replace
 from store.signatures import SecretKey
 
 

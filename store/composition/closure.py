@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field
 
 from store.castore.background import ahead
 from store.castore.path_info import PathInfo
 from store.castore.services import Missing, Refused
 from store.composition.archives import PiecesSource
 from store.composition.protocol import Store, Taking, Unverified
+from store.records import dataclass, field
 
 
 def closure(store: Store, paths: Iterable[str]) -> list[PathInfo]:

@@ -7,11 +7,11 @@ Backends fulfil :class:`Store`; what combines several of them fulfils it again. 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from store.castore.path_info import PathInfo
 from store.nar_reader import Source
+from store.records import dataclass
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from builder.structured_attrs import Json, dump, shell
 from store.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
 from store.castore.services import Missing
 from store.derivation import Output
+from store.records import replace
 from tests.builder.sandbox.building import Sandbox
 
 BASE = "0000000000000000000000000000000a-name"
