@@ -37,7 +37,7 @@ T = TypeVar("T")
 #: The command that allows something to be built: its arguments say what.
 BUILD: Final = "tvix-lsp.build"
 
-_QUIET_SECONDS: Final = 0.1  # diagnostics wait this long for the next keystroke
+QUIET_SECONDS: Final = 0.1  # diagnostics wait this long for the next keystroke
 
 
 class Protocol(LanguageServerProtocol):
@@ -219,7 +219,7 @@ class Server(LanguageServer):
             log.warning("a change of %s, which was never opened", uri)
             return
         self._cancel_check(uri)
-        self._checks[uri] = asyncio.get_running_loop().call_later(_QUIET_SECONDS, self._check, uri)
+        self._checks[uri] = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._check, uri)
 
     def closed(self, params: types.DidCloseTextDocumentParams) -> None:
         """A document is closed; what was wrong with it is nobody's business any more."""

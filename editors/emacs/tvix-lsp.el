@@ -20,6 +20,13 @@
 ;; Instead of the hooks, `M-x eglot' in a Nix buffer does it once.  Set
 ;; `tvix-lsp-command' when the server is not on the variable `exec-path'.
 ;;
+;; What a value needs that has to be built first (import from derivation) is
+;; reported as a note; `M-x eglot-code-actions' there has it built.  To have
+;; everything built that is needed, or nothing, say "always" or "never":
+;;
+;;     (setq-default eglot-workspace-configuration
+;;                   '(:tvix-lsp (:builds "always")))
+;;
 ;; `tvix-nix-mode' is a small major mode for an Emacs without nix-mode:
 ;; comments, strings, a few colours, and indentation by brackets.  Where
 ;; nix-mode or nix-ts-mode is installed, .nix files keep opening in it.

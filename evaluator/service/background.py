@@ -14,8 +14,9 @@ from typing import BinaryIO, Final, cast
 
 import msgspec
 
+from evaluator.realisation import Fetch
 from evaluator.runtime.errors import BuildFailure, EvalError, Unrealised
-from evaluator.service.building import FromBuilder, Make, NotMade, Said, Stop, ToBuilder
+from evaluator.service.building import FromBuilder, Made, Make, NotMade, Said, Stop, ToBuilder
 from evaluator.service.protocol import read_frame, write_frame
 from evaluator.store_access import LocalAccess
 
@@ -96,6 +97,14 @@ class BackgroundAccess(LocalAccess):
         session = self._session
         if session is None:
             return
+        for element in elements:
+            if element in session.fetches:
+                self.running[element] = None
+                fetch = session.fetches[element]
+                threading.Thread(target=self._fetch, args=(element, fetch), name="fetch", daemon=True).start()
+        elements = [element for element in elements if element not in session.fetches]
+        if not elements:
+            return
         paths = [element[element.rfind("!") + 1 :] for element in elements]
         self.write(session, [path for path in paths if path in session.recipes])
         if self._builder is None:
@@ -106,6 +115,15 @@ class BackgroundAccess(LocalAccess):
         for element in elements:
             self.running[element] = None
             self._builder.tell(Make(element))
+
+    def _fetch(self, element: str, fetch: Fetch) -> None:
+        """A declared fetch, on a thread of its own."""
+        try:
+            fetch.run(self.castore)
+            self._hear(Made(element))
+        except Exception as error:  # whatever it is: who waits must hear of it
+            message = error.message if isinstance(error, EvalError) else f"'{element}' cannot be fetched: {error}"
+            self._hear(NotMade(element, message, element, (), 1))
 
     # --- what happens meanwhile ----------------------------------------------------------------
 
