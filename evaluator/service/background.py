@@ -101,7 +101,7 @@ class BackgroundAccess(LocalAccess):
             if element in session.fetches:
                 self.running[element] = None
                 fetch = session.fetches[element]
-                threading.Thread(target=self._fetch, args=(element, fetch), name="fetch", daemon=True).start()
+                threading.Thread(target=self._fetch_aside, args=(element, fetch), name="fetch", daemon=True).start()
         elements = [element for element in elements if element not in session.fetches]
         if not elements:
             return
@@ -116,7 +116,7 @@ class BackgroundAccess(LocalAccess):
             self.running[element] = None
             self._builder.tell(Make(element))
 
-    def _fetch(self, element: str, fetch: Fetch) -> None:
+    def _fetch_aside(self, element: str, fetch: Fetch) -> None:
         """A declared fetch, on a thread of its own."""
         try:
             fetch.run(self.castore)
