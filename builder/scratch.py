@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,7 +52,7 @@ class ScratchFolders:
         """The name of a new folder and its lock."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
-            path = self.root / secrets.token_hex(6)
+            path = self.root / os.urandom(6).hex()
             lock = path.with_suffix(".lock")
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
@@ -122,6 +121,8 @@ class _Writing:
 
     def _copied_flat(self, content: bytes, name: str) -> str:
         """A file of which nothing but the contents count: as Nix copies it, it is not executable."""
+        import tempfile
+
         with tempfile.NamedTemporaryFile() as plain:
             plain.write(content)
             plain.flush()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -88,7 +86,7 @@ def try_out(runtime: Runtime, folder: Path, shell: str | None) -> Trial:
 
 def _fault(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | None) -> str:
     group = None if hierarchy is None else Group(hierarchy, folder.name)
-    said = secrets.token_hex(4)
+    said = os.urandom(4).hex()
     job = Job(
         name=folder.name,
         folder=folder,
@@ -105,7 +103,7 @@ def _fault(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | No
         if group:
             group.make(0, 64)
         run = Run(
-            runtime.command(job, platform.machine() + "-linux"),
+            runtime.command(job, os.uname().machine + "-linux"),
             Constraints(seconds=20),
             threading.Event(),
             lambda: runtime.init(job),
@@ -137,7 +135,7 @@ def _version(program: str) -> str:
 
 def _circumstances() -> str:
     """What a finding depends on."""
-    parts: list[object] = [_VERSION, os.geteuid(), platform.release()]
+    parts: list[object] = [_VERSION, os.geteuid(), os.uname().release]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
     for program in [*[runtime.program() for runtime in candidates()], find_shell()]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -37,6 +36,10 @@ class Runtime(Protocol):
     @property
     def groups_itself(self) -> bool:
         """Whether it makes control groups itself, so that none is made for it."""
+
+    @property
+    def dies_with_us(self) -> bool:
+        """Whether its end is the container's end at once, and this process's end its own."""
 
     def program(self) -> str | None:
         """Where it is; None when this machine does not have it."""
@@ -67,6 +70,7 @@ class OciRuntime:
         self._rootless = os.geteuid() != 0
         self.name = program + (" in a mount namespace of its own" if private else "")
         self.groups_itself = program == "runc"
+        self.dies_with_us = program == "crun"  # runc has threads, and the kernel means the thread that started it
         self.owner = (os.geteuid(), os.getegid()) if self._rootless else (UID, GID)
 
     def program(self) -> str | None:
@@ -82,7 +86,7 @@ class OciRuntime:
         (job.folder / "config.json").write_bytes(json.dumps(described).encode("utf-8", "surrogateescape"))
         arguments = [*self._base(job.folder), "--log", str(job.folder / "runtime.log"), "--log-format", "json", "run"]
         arguments += ["--bundle", str(job.folder), "--pid-file", str(job.folder / "pid"), job.name]
-        return self._inside([*_personality(system), *arguments], job.groups)
+        return self._inside([*self._leash(), *_personality(system), *arguments], job.groups)
 
     def init(self, job: Job) -> int | None:
         with suppress(OSError, ValueError):
@@ -96,6 +100,10 @@ class OciRuntime:
         if (folder / "state" / name).exists():
             command = self._inside([*self._base(folder), "delete", "--force", name])
             subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+
+    def _leash(self) -> list[str]:
+        program = _which("setpriv")
+        return [program, "--pdeathsig", "KILL"] if program and self.dies_with_us else []
 
     def _base(self, folder: Path) -> list[str]:
         manager = ["--cgroup-manager=disabled"] if self._program == "crun" else []
@@ -117,6 +125,7 @@ class Bubblewrap:
 
     name = "bwrap"
     groups_itself = False
+    dies_with_us = True
 
     def __init__(self) -> None:
         self.owner = os.geteuid(), os.getegid()
@@ -199,8 +208,8 @@ def _personality(system: str) -> list[str]:
     program = _which("setarch")
     if program is None:
         return []
-    small = system in ("i686-linux", "armv7l-linux", "armv6l-linux") and platform.machine() in ("x86_64", "aarch64")
-    return [program, "linux32" if small else platform.machine(), "-R"]
+    small = system in ("i686-linux", "armv7l-linux", "armv6l-linux") and os.uname().machine in ("x86_64", "aarch64")
+    return [program, "linux32" if small else os.uname().machine, "-R"]
 
 
 def _which(program: str) -> str | None:

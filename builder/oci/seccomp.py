@@ -8,7 +8,7 @@ architectures and those that are newer than a runtime's library.
 
 from __future__ import annotations
 
-import platform
+import os
 import struct
 from typing import Any, Final
 
@@ -55,12 +55,12 @@ _ARM = _Architecture(
 _MACHINES: Final = {"x86_64": (_X86_64, _X86), "aarch64": (_AARCH64, _ARM)}
 
 
-def supported(machine: str = platform.machine()) -> bool:
+def supported(machine: str = os.uname().machine) -> bool:
     """Whether the calls of this kind of machine are known here."""
     return machine in _MACHINES
 
 
-def oci(machine: str = platform.machine()) -> dict[str, Any]:
+def oci(machine: str = os.uname().machine) -> dict[str, Any]:
     """``linux.seccomp`` of a bundle."""
     names = [architecture.oci for architecture in _MACHINES[machine]]
     if machine == "x86_64":
@@ -87,7 +87,7 @@ _AUDIT_AT: Final = 4
 _ARGUMENTS_AT: Final = 16
 
 
-def program(machine: str = platform.machine()) -> bytes:
+def program(machine: str = os.uname().machine) -> bytes:
     """The filter as the kernel's instructions, for little-endian machines."""
     code: list[tuple[int, int, int, int]] = []
     for architecture in _MACHINES[machine]:

@@ -10,10 +10,8 @@ made in the same folder removes them.
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -75,7 +73,7 @@ class OciBuildService:
         sweep(self.folder)
 
     def systems(self) -> frozenset[str]:
-        machine = platform.machine()
+        machine = os.uname().machine
         return frozenset({f"{machine}-linux", *(["i686-linux"] if machine == "x86_64" else [])})
 
     def build(self, request: BuildRequest, cancel: threading.Event) -> Iterator[BuildEvent]:
@@ -248,7 +246,7 @@ class _Build:
 
     def _command(self) -> tuple[bytes, ...]:
         command = self.request.command
-        program = starter.program()
+        program = starter.program(dies_with_parent=self.runtime.dies_with_us)
         if program is None:
             return command
         place = self.build_folder / _STARTER
@@ -325,6 +323,8 @@ class _Build:
         return Succeeded(tuple(made))
 
     def _keep(self, place: Path) -> str:
+        import tempfile
+
         kept = tempfile.mkdtemp(prefix=f"tvix-build-{self.request.name}-", dir=place)
         shutil.move(self.build_folder, f"{kept}/build")
         with suppress(OSError):

@@ -2,12 +2,13 @@
 
 An OCI runtime gives a program the name that it finds it by. Builders see theirs (bash's ``$0``, busybox's idea of what
 it is), and what they see must be what Nix shows them. So the container starts this program, a hundred bytes of x86-64,
-with the builder's path and arguments: ``starter PATH NAME ARGUMENT…``.
+with the builder's path and arguments: ``starter PATH NAME ARGUMENT…``. It can also ask the kernel for its own end when
+the runtime ends that started it, so that nothing is left running when that is killed.
 """
 
 from __future__ import annotations
 
-import platform
+import os
 import struct
 from typing import Final
 
@@ -15,6 +16,7 @@ from typing import Final
 COMPLAINT: Final = b"cannot execute the builder"
 STATUS: Final = 127
 
+_DIE_WITH_PARENT: Final = bytes.fromhex("bf01000000 be09000000 b89d000000 0f05")  # prctl(PR_SET_PDEATHSIG, SIGKILL)
 _CODE: Final = bytes.fromhex(
     "488b7c2408 b857000000 0f05"  # unlink(argv[0])
     "488b7c2410 488d742418 488b1424 488d54d410 b83b000000 0f05"  # execve(argv[1], argv + 2, environment)
@@ -25,13 +27,14 @@ _BASE: Final = 0x400000
 _HEADERS: Final = 64 + 56
 
 
-def program() -> bytes | None:
+def program(*, dies_with_parent: bool = False) -> bytes | None:
     """The program as an ELF file; None where there is none for this kind of machine, which starts builders directly."""
-    if platform.machine() != "x86_64":
+    if os.uname().machine != "x86_64":
         return None
-    size = _HEADERS + len(_CODE)
+    code = _DIE_WITH_PARENT + _CODE if dies_with_parent else _CODE
+    size = _HEADERS + len(code)
     header = struct.pack(
         "<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 64, 0, 0
     )
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
-    return header + segment + _CODE
+    return header + segment + code

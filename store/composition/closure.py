@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from store.castore.background import ahead
 from store.castore.path_info import PathInfo
@@ -13,6 +13,9 @@ from store.castore.services import Missing, Refused
 from store.composition.archives import PiecesSource
 from store.composition.protocol import Store, Taking, Unverified
 from store.records import dataclass, field
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 def closure(store: Store, paths: Iterable[str]) -> list[PathInfo]:
@@ -63,6 +66,8 @@ def copy(
     under way at once; each only after all that it refers to, so that ``target`` is closed at every moment. The first
     failure ends it, after what was under way.
     """
+    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait  # slow to load; closures need none of it
+
     progress = Progress()
     wanted: list[PathInfo] = []
     for info in closure(source, paths) if closed else [_known(source, path) for path in paths]:

@@ -24,7 +24,6 @@ server's certificate (else whom gRPC trusts), ``tls-cert=FILE`` and ``tls-key=FI
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
@@ -52,6 +51,8 @@ class Options:
         self._values: dict[str, list[str]] = {}
         for key, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
             if key not in known:
+                from difflib import get_close_matches
+
                 close = get_close_matches(key, known, 1)
                 hint = f"; did you mean '{close[0]}'?" if close else f" (known: {', '.join(sorted(known))})"
                 raise BadUrl(f"'{url}' has an unknown option '{key}'{hint}")
@@ -91,6 +92,8 @@ def open_url(url: str) -> Store:
     parts = urlsplit(url)
     opener = _OPENERS.get(parts.scheme)
     if opener is None:
+        from difflib import get_close_matches
+
         close = get_close_matches(parts.scheme, _OPENERS, 1)
         hint = f"did you mean '{close[0]}:'?" if close else f"known are {', '.join(f'{name}:' for name in _OPENERS)}"
         raise BadUrl(f"'{url}' is not the URL of a store: {hint}")

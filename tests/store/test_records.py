@@ -53,9 +53,9 @@ def test_they_are_made_compared_and_shown(module: Any) -> None:
 @BOTH
 def test_what_is_wrong_is_refused(module: Any) -> None:
     plain, frozen, _ = classes(module)
-    for wrong in (lambda: plain(), lambda: plain(1, 2, 3, 4), lambda: plain(1, fourth=4), lambda: plain(1, first=1)):
+    for arguments, named in [((), {}), ((1, 2, 3, 4), {}), ((1,), {"fourth": 4}), ((1,), {"first": 1})]:
         with pytest.raises(TypeError):
-            wrong()
+            plain(*arguments, **named)
     with pytest.raises(TypeError):
         hash(plain(1))
     with pytest.raises(AttributeError):
