@@ -76,7 +76,7 @@ class Typist:
     def _is_about(self, notification: dict[str, Any], version: int) -> bool:
         params = notification["params"]
         is_diagnostics = notification["method"] == "textDocument/publishDiagnostics"
-        return is_diagnostics and params["uri"] == self._uri and params.get("version") == version
+        return bool(is_diagnostics and params["uri"] == self._uri and params.get("version") == version)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -17,6 +17,7 @@ from evaluator.syntax.parser import parse
 from evaluator.syntax.positions import UTF16, LineIndex
 from evaluator.syntax.tree import Source
 from lsp import uri as uris
+from lsp.stored import on_disk
 
 if TYPE_CHECKING:
     from evaluator.service.protocol import Failure
@@ -167,6 +168,7 @@ class Documents:
         """The document at a path, open or on disk (then with version -1); None when it cannot be read."""
         if (found := self.at(path)) is not None:
             return found
+        path = on_disk(path)
         try:
             text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
         except (OSError, ValueError):

@@ -15,6 +15,7 @@ from lsp.ide import diagnostics as ide_diagnostics
 from lsp.ide import failures as ide_failures
 from lsp.ide import markup
 from lsp.ide.types import Completion, FileRange, Hover, Item, Link
+from lsp.stored import on_disk
 
 _KINDS: Final = {
     "derivation": types.CompletionItemKind.Class,
@@ -158,4 +159,4 @@ def _failure(failure: Failure, document: Document, documents: Documents) -> type
 
 def _fragment(link: Link) -> str:
     """Where a link in Markdown leads: editors take `#L12` as a line."""
-    return uris.from_path(link.place.path) + (f"#L{link.line}" if link.line else "")
+    return uris.from_path(on_disk(link.place.path)) + (f"#L{link.line}" if link.line else "")

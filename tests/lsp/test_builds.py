@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from lsprotocol import types
@@ -129,6 +130,8 @@ async def test_generated_names_after_a_build_that_was_allowed(editor: StartEdito
     assert await session.diagnostics(uri, lambda found: not found) == []
     assert '"1.0"' in await session.hover(uri, "packages.al|pha")
     assert await session.labels(uri, "packages.|alpha") == ["alpha", "beta"]
+    (place,) = await session.definition(uri, "packages.al|pha")
+    assert 'alpha = "1.0"' in Path(unquote(urlsplit(place.uri).path)).read_text()
     reports: list[Any] = list(session.client.progress_reports.values())
     ((begun, *_, ended),) = reports
     assert isinstance(begun, types.WorkDoneProgressBegin)
