@@ -37,7 +37,10 @@ class Fetch(Protocol):
     """Something whose store path is known, because its hash is, and that is fetched when it is read."""
 
     def run(self, store: CastoreStore) -> None:
-        """Fetches it into the store. Raises EvalError."""
+        """Fetches it into the store. Raises EvalError; Unrealised where other machines may not be asked."""
+
+    def permit(self) -> None:
+        """The user lets other machines be asked for it."""
 
 
 @final

@@ -268,6 +268,10 @@ class Session:
         self._recipes.store = store
         self.files.objects = store
 
+    def store(self) -> StoreAccess | None:
+        """The store that :meth:`use_store` gave."""
+        return self._recipes.store
+
     def find_recipe(self, drv_path: str) -> Derivation | None:
         """The derivation at ``drv_path``, of this session or the store; None when neither has it."""
         return self._recipes.find(drv_path)

@@ -126,7 +126,7 @@ class LocalAccess:
 
     def realise(self, wanted: list[str]) -> None:
         session = self._session
-        wanted = [element for element in wanted if not self._fetch(element)]
+        wanted = [element for element in wanted if not self._is_fetched(element)]
         if not wanted:
             return
         if not self.writes or session is None:
@@ -149,7 +149,7 @@ class LocalAccess:
             self._realising = Realising(self.castore, self._settings)
         self._realising.realise(session, wanted)
 
-    def _fetch(self, element: str) -> bool:
+    def _is_fetched(self, element: str) -> bool:
         """Does a declared fetch, which needs no leave to build; whether ``element`` is one. Raises EvalError."""
         fetch = None if self._session is None else self._session.fetches.get(element)
         if fetch is None:

@@ -137,6 +137,16 @@ class Fetcher:
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
         session.fetches.setdefault(path, _Declared(self, session, path, items))
 
+    def into(self, store: CastoreStore, permitted: bool) -> Fetcher:
+        """The same for another store; ``permitted``: the user lets other machines be asked."""
+        return Fetcher(
+            lambda: store,
+            network=self.network or permitted,
+            remedy=self._remedy,
+            pure=self.pure,
+            settings=self._settings,
+        )
+
     def forget(self) -> None:
         """Trees of this machine may have changed: what is fetched next is looked at again."""
         self._trees.clear()
@@ -340,22 +350,27 @@ class _Declared:
         self._session = session
         self._path = path
         self._items = items
+        self._permitted = False
+
+    def permit(self) -> None:
+        self._permitted = True
 
     def run(self, store: CastoreStore) -> None:
+        fetcher = self._fetcher.into(store, self._permitted)
         try:
-            self._run(store)
+            self._run(fetcher, store)
         except EvalError as error:
-            if not self._fetcher.was_refused(error):
+            if not fetcher.was_refused(error):
                 raise
             # With leave it could be had: that is for whoever asks the user to know.
             missing = Unrealised(self._path)
             missing.message = error.message
             raise missing from None
 
-    def _run(self, store: CastoreStore) -> None:
+    def _run(self, fetcher: Fetcher, store: CastoreStore) -> None:
         kind = self._items.get("type")
         if kind == "closure":
-            self._fetcher.substitute(self._session, _text(self._items, "url"), self._path)
+            fetcher.substitute(self._session, _text(self._items, "url"), self._path)
             info = store.query(self._path)
             if info is not None and info.ca is None and self._items.get("inputAddressed") is not True:
                 raise EvalError(
@@ -364,7 +379,7 @@ class _Declared:
                 )
             return
         if kind in ("download", "unpacked"):
-            found = self._fetcher.download(
+            found = fetcher.download(
                 self._session,
                 _text(self._items, "url"),
                 _text(self._items, "name"),
@@ -372,7 +387,7 @@ class _Declared:
                 _text(self._items, "hash"),
             )
         else:
-            found = self._fetcher.tree(self._session, self._items).path
+            found = fetcher.tree(self._session, self._items).path
         if found != self._path:
             raise EvalError(f"'{describe(self._items)}' was to make '{self._path}', not '{found}'")
 
@@ -383,10 +398,13 @@ def fetcher_of(session: Session) -> Fetcher:
     if found is None:
         from evaluator.store_access import LocalAccess
 
-        access = LocalAccess()
-        if session.files.objects is None:
-            access.serve(session)
-        found = Fetcher(lambda: access.castore)
+        access = session.store()
+        if not isinstance(access, LocalAccess):
+            access = LocalAccess()
+            if session.store() is None:
+                access.serve(session)
+        castore = access
+        found = Fetcher(lambda: castore.castore)
         session.fetcher = found
     assert isinstance(found, Fetcher)
     return found

@@ -119,6 +119,7 @@ class BackgroundAccess(LocalAccess):
     def _fetch_aside(self, element: str, fetch: Fetch) -> None:
         """A declared fetch, on a thread of its own."""
         try:
+            fetch.permit()
             fetch.run(self.castore)
             self._hear(Made(element))
         except Exception as error:  # whatever it is: who waits must hear of it

@@ -16,10 +16,12 @@ from evaluator.flakes import forges
 from evaluator.flakes.fetcher import Fetcher
 from evaluator.flakes.registry import Registries
 from evaluator.io.files import Files
-from evaluator.runtime.errors import EvalError
+from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.session import Session
 from store.backends.memory import MemoryCastore
 from store.composition.castore_store import CastoreStore
+from store.hashes import hash_bytes
+from store.store_path import fixed_output_path
 from tests.builder.fetch.loopback import Page, Site, serving
 
 REV = "0123456789abcdef0123456789abcdef01234567"
@@ -237,6 +239,30 @@ def test_without_leave_nobody_is_asked(limits: Limits, site: Site, monkeypatch: 
     with pytest.raises(EvalError, match="ask first"):
         fetcher.substitute(session, site.url, "/nix/store/00000000000000000000000000000000-x")
     assert not site.asked
+
+
+def test_what_is_pinned_comes_with_leave(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    site.pages["/f"] = Page(b"x\n")
+    store = CastoreStore(MemoryCastore())
+    session = Session(Files())
+    fetcher = Fetcher(lambda: store)
+    path = fixed_output_path("f", False, hash_bytes("sha256", b"x\n"))
+    items: dict[str, object] = {
+        "type": "download",
+        "url": f"{site.url}/f",
+        "name": "f",
+        "hash": hash_bytes("sha256", b"x\n").sri(),
+    }
+    fetcher.declare(session, path, items)
+    with pytest.raises(Unrealised) as caught:
+        session.fetches[path].run(store)
+    assert caught.value.path == path
+    assert f"'{site.url}/f' is on another machine" in caught.value.message
+    assert not site.asked
+    session.fetches[path].permit()
+    session.fetches[path].run(store)
+    assert store.query(path) is not None
 
 
 def test_what_is_pure_is_pinned() -> None:
