@@ -1,4 +1,4 @@
-"""Nix's configuration, as far as it is about substituting and building.
+"""Nix's configuration, as far as it is about substituting, building and fetching.
 
 Specification: the Nix manual, "nix.conf". Read in this order, later ones winning: ``$NIX_CONF_DIR/nix.conf``
 (``/etc/nix/nix.conf``), the user's files (``$NIX_USER_CONF_FILES``, else ``nix/nix.conf`` in ``$XDG_CONFIG_DIRS`` and
@@ -42,6 +42,15 @@ class Settings:
     keep_failed: bool = False
     keep_build_log: bool = True
     log_lines: int = 25
+    access_tokens: tuple[str, ...] = ()
+    allow_dirty: bool = True
+    warn_dirty: bool = True
+    download_attempts: int = 5
+    stalled_download_timeout: int = 60
+    tarball_ttl: int = 3600
+    flake_registry: str = "https://channels.nixos.org/flake-registry.json"
+    use_registries: bool = True
+    netrc_file: str = ""
 
 
 #: Names that settings have, or had.
@@ -80,6 +89,8 @@ class _Reader:
             raise SettingsError(f"{where}: '{bare}' is no list, so nothing can be added to it with '{name}'")
         elif isinstance(default, bool):
             self.values[bare] = _switch(bare, value, where)
+        elif isinstance(default, str):
+            self.values[bare] = value
         else:
             self.values[bare] = _number(bare, value, where)
 

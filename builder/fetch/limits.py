@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Limits:
     ``network``: whether other machines may be asked; ``offline_remedy`` says what to do where they may not.
     ``stall``: so long may nothing come. ``total``: so long may one download take (None: no limit). ``ttl``: so long
     what is not pinned is not looked at again. ``folder`` holds caches; ``netrc`` is a file with passwords
-    ($NETRC, else ``~/.netrc``, if None).
+    ($NETRC, else ``~/.netrc``, if None); ``tokens`` are sent to the hosts that they are for, as ``Authorization``.
     """
 
     network: bool = True
@@ -40,6 +41,7 @@ class Limits:
     ttl: int = 3600
     folder: Path = field(default_factory=default_folder)
     netrc: Path | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict)
     cancel: threading.Event = field(default_factory=threading.Event, compare=False)
 
     def require_network(self, url: str) -> None:

@@ -164,6 +164,9 @@ class _Http:
         """The download, or why it may be worth another attempt."""
         have, notes = self._kept()
         headers = {}
+        token = self._limits.tokens.get(urlsplit(self._url).netloc, "")
+        if token:
+            headers["Authorization"] = token
         if have and notes:
             headers["Range"] = f"bytes={have}-"
             if notes.get("validator"):

@@ -22,6 +22,7 @@ from store.hashes import Hash, HashError, parse
 if TYPE_CHECKING:
     from builder.fetch.limits import Limits
     from builder.fetch.worktree import Worktree
+    from builder.settings import Settings
     from evaluator.flakes.registry import Registries
     from evaluator.session import Session
     from store.composition.castore_store import CastoreStore
@@ -58,6 +59,7 @@ class Fetcher:
         self._entries: dict[str, str] = {}
         self._limits: Limits | None = None
         self._refused: EvalError | None = None
+        self._configuration: Settings | None = None
         self._registries: Registries | None = None
 
     # --- what sessions ask ---------------------------------------------------------------------
@@ -137,6 +139,17 @@ class Fetcher:
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
         session.fetches.setdefault(path, _Declared(self, session, path, items))
 
+    def _nix(self) -> Settings:
+        """Nix's configuration. Raises EvalError for one that cannot be read."""
+        if self._configuration is None:
+            from builder.settings import SettingsError, load
+
+            try:
+                self._configuration = load(self._settings)
+            except SettingsError as error:
+                raise EvalError(str(error)) from None
+        return self._configuration
+
     def into(self, store: CastoreStore, permitted: bool) -> Fetcher:
         """The same for another store; ``permitted``: the user lets other machines be asked."""
         return Fetcher(
@@ -154,15 +167,23 @@ class Fetcher:
     def limits(self) -> Limits:
         """What a fetch of this session may take and do."""
         if self._limits is None:
-            from dataclasses import replace
+            from pathlib import Path
 
             from builder.fetch.limits import Limits
+            from evaluator.flakes import forges
 
-            limits = Limits(network=self.network, offline_remedy=self._remedy)
-            for name, field in (("tarball-ttl", "ttl"), ("download-attempts", "attempts")):
-                given = self._settings.get(name, "")
-                if given.isascii() and given.isdigit():
-                    limits = replace(limits, **{field: int(given)})  # type: ignore[arg-type]
+            nix = self._nix()
+            usual = Limits()
+            limits = Limits(
+                network=self.network,
+                offline_remedy=self._remedy,
+                connect=nix.connect_timeout or usual.connect,
+                stall=nix.stalled_download_timeout or usual.stall,
+                attempts=max(1, nix.download_attempts),
+                ttl=nix.tarball_ttl,
+                netrc=Path(nix.netrc_file) if nix.netrc_file else None,
+                tokens=forges.authorizations(nix.access_tokens),
+            )
             self._limits = limits
         return self._limits
 
@@ -190,7 +211,7 @@ class Fetcher:
         if self.pure:
             raise EvalError(f"in pure evaluation mode, '{describe(items)}' cannot be looked up: name an address")
         if self._registries is None:
-            self._registries = Registries(self._settings, self.limits())
+            self._registries = Registries(self._nix(), self.limits())
         try:
             return self._registries.lookup(items)
         except FetchError as error:
@@ -275,9 +296,9 @@ class Fetcher:
 
     def _worktree(self, session: Session, items: dict[str, object], found: Worktree, name: str) -> Tree:
         if found.dirty:
-            if self._settings.get("allow-dirty", "true") in ("false", "no", "0"):
+            if not self._nix().allow_dirty:
                 raise EvalError(f"Git tree '{found.path}' is dirty: commit its changes, or allow it with --allow-dirty")
-            if self._settings.get("warn-dirty", "true") not in ("false", "no", "0"):
+            if self._nix().warn_dirty:
                 say(session, f"warning: Git tree '{found.path}' is dirty")
         stored, digest = _copied(session, found.path, name, found.keeps, found.path)
         session.files.add_worktree(stored, found.path)
@@ -334,7 +355,7 @@ class Fetcher:
             else:
                 texts["rev"] = forges.newest(kind, texts, self.limits())
                 memory.remember({"rev": texts["rev"]}, **key)
-        url = forges.archive(kind, texts)
+        url = forges.archive(kind, texts, self.limits().tokens)
         fetched = fetch_tarball(self._open_store(), url, "source", _expected(items), self.limits(), dated=True)
         modified = -1 if fetched.last_modified is None else fetched.last_modified
         locked = {**items, "rev": texts["rev"], "lastModified": modified}

@@ -6,6 +6,7 @@ Specification: the Nix manual, "nix flake", "Types"; the APIs of the three.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,10 +21,27 @@ _HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "git.sr.h
 _MOST = 1 << 24
 
 
-def archive(kind: str, items: dict[str, str]) -> str:
-    """The address of the archive of ``rev``."""
+def authorizations(tokens: Iterable[str]) -> dict[str, str]:
+    """What to send to which host, of the setting ``access-tokens``: ``HOST=TOKEN``.
+
+    GitLab says which kind a token is of (``PAT:…``, ``OAuth2:…``); either goes as a bearer's.
+    """
+    found: dict[str, str] = {}
+    for each in tokens:
+        host, _, token = each.partition("=")
+        kind, separator, rest = token.partition(":")
+        found[host] = f"Bearer {rest}" if separator and kind in ("PAT", "OAuth2") else f"token {token}"
+        if host == _HOSTS["github"]:
+            found["api.github.com"] = found[host]
+    return found
+
+
+def archive(kind: str, items: dict[str, str], tokens: Mapping[str, str] | None = None) -> str:
+    """The address of the archive of ``rev``; private repositories have it elsewhere, for those who have a token."""
     host, owner, repo, rev = _host(kind, items), items["owner"], items["repo"], items["rev"]
     if kind == "github":
+        if host == _HOSTS[kind] and tokens and host in tokens:
+            return f"{SCHEME}://api.github.com/repos/{_part(owner)}/{_part(repo)}/tarball/{rev}"
         if host == _HOSTS[kind]:
             return f"{SCHEME}://{host}/{_part(owner)}/{_part(repo)}/archive/{rev}.tar.gz"
         return f"{SCHEME}://{host}/api/v3/repos/{_part(owner)}/{_part(repo)}/tarball/{rev}"

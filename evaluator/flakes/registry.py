@@ -15,8 +15,8 @@ from builder.fetch.failure import FetchError
 from builder.fetch.limits import Limits
 from builder.fetch.memory import Memory
 from builder.fetch.transfer import downloaded, is_local
+from builder.settings import Settings
 
-DEFAULT = "https://channels.nixos.org/flake-registry.json"
 _MOST_STEPS = 100
 
 
@@ -30,9 +30,9 @@ class Entry:
 
 
 class Registries:
-    """The registries of a user. ``settings`` are Nix's, as a command line gives them."""
+    """The registries of a user."""
 
-    def __init__(self, settings: dict[str, str], limits: Limits) -> None:
+    def __init__(self, settings: Settings, limits: Limits) -> None:
         self._settings = settings
         self._limits = limits
         self._global: list[Entry] | None = None
@@ -40,7 +40,7 @@ class Registries:
     def lookup(self, items: dict[str, object]) -> dict[str, object]:
         """The input that ``items`` (of the type ``indirect``) means. Raises FetchError."""
         named = str(items.get("id"))
-        if self._settings.get("use-registries", "true") in ("false", "no", "0"):
+        if not self._settings.use_registries:
             raise FetchError(f"'{named}' is a name for a registry, and registries are not to be used; name an address")
         found = items
         for _ in range(_MOST_STEPS):
@@ -70,7 +70,7 @@ class Registries:
 
     def _everybodys(self) -> list[Entry]:
         if self._global is None:
-            url = self._settings.get("flake-registry", DEFAULT)
+            url = self._settings.flake_registry
             self._global = [] if not url else _entries(self._downloaded(url), url)
         return self._global
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from builder.fetch import FetchError, Limits
+from builder.fetch.transfer import downloaded
+from builder.settings import load
 from evaluator.flakes import forges
 from evaluator.flakes.fetcher import Fetcher
 from evaluator.flakes.registry import Registries
@@ -48,6 +50,10 @@ def registry(path: Path, *rows: tuple[dict[str, object], dict[str, object]], exa
     return str(path)
 
 
+def registries(settings: dict[str, str], limits: Limits) -> Registries:
+    return Registries(load(settings, {"HOME": "/nonexistent"}), limits)
+
+
 def named(name: str, **more: object) -> dict[str, object]:
     return {"type": "indirect", "id": name, **more}
 
@@ -58,7 +64,7 @@ GITHUB: dict[str, object] = {"type": "github", "owner": "O", "repo": "R"}
 def test_the_first_registry_that_knows_a_name_counts(limits: Limits, tmp_path: Path) -> None:
     everybodys = registry(tmp_path / "all.json", (named("a"), {"type": "path", "path": "/all"}), (named("b"), GITHUB))
     registry(tmp_path / "system" / "registry.json", (named("a"), {"type": "path", "path": "/system"}))
-    found = Registries({"flake-registry": everybodys}, limits)
+    found = registries({"flake-registry": everybodys}, limits)
     assert found.lookup(named("a")) == {"type": "path", "path": "/system"}
     assert found.lookup(named("b")) == GITHUB
     registry(tmp_path / "config" / "nix" / "registry.json", (named("a"), named("b")))
@@ -84,11 +90,11 @@ def test_a_branch_may_be_named_with_the_name(
         (named("n"), {**GITHUB, "ref": "stable"}),
         (named("special", ref="x"), {"type": "path", "path": "/special"}),
     )
-    assert Registries({"flake-registry": path}, limits).lookup(asked) == expected
+    assert registries({"flake-registry": path}, limits).lookup(asked) == expected
 
 
 def test_an_exact_entry_is_about_nothing_else(limits: Limits, tmp_path: Path) -> None:
-    found = Registries({"flake-registry": registry(tmp_path / "r.json", (named("n"), GITHUB), exact=True)}, limits)
+    found = registries({"flake-registry": registry(tmp_path / "r.json", (named("n"), GITHUB), exact=True)}, limits)
     assert found.lookup(named("n")) == GITHUB
     with pytest.raises(FetchError, match="cannot find flake"):
         found.lookup(named("n", ref="x"))
@@ -106,26 +112,26 @@ def test_an_exact_entry_is_about_nothing_else(limits: Limits, tmp_path: Path) ->
 def test_what_is_wrong_with_a_registry(limits: Limits, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(FetchError, match=said):
-        Registries({"flake-registry": str(tmp_path / "r.json")}, limits).lookup(named("n"))
+        registries({"flake-registry": str(tmp_path / "r.json")}, limits).lookup(named("n"))
 
 
 def test_a_circle_of_names_ends(limits: Limits, tmp_path: Path) -> None:
     path = registry(tmp_path / "r.json", (named("a"), named("b")), (named("b"), named("a")))
     with pytest.raises(FetchError, match="cycle detected"):
-        Registries({"flake-registry": path}, limits).lookup(named("a"))
+        registries({"flake-registry": path}, limits).lookup(named("a"))
 
 
 def test_the_registry_in_the_network_is_asked_last_and_remembered(limits: Limits, site: Site, tmp_path: Path) -> None:
     registry(tmp_path / "config" / "nix" / "registry.json", (named("own"), {"type": "path", "path": "/own"}))
     site.pages["/r.json"] = Page(Path(registry(tmp_path / "r.json", (named("n"), GITHUB))).read_bytes())
     settings = {"flake-registry": f"{site.url}/r.json"}
-    assert Registries(settings, limits).lookup(named("own"))["path"] == "/own"
+    assert registries(settings, limits).lookup(named("own"))["path"] == "/own"
     assert not site.asked
     for _ in range(2):
-        assert Registries(settings, limits).lookup(named("n")) == GITHUB
+        assert registries(settings, limits).lookup(named("n")) == GITHUB
     assert site.count("/r.json") == 1
     with pytest.raises(FetchError, match="registries are not to be used"):
-        Registries({**settings, "use-registries": "false"}, limits).lookup(named("n"))
+        registries({**settings, "use-registries": "false"}, limits).lookup(named("n"))
 
 
 # --- forges ------------------------------------------------------------------------------------------
@@ -147,6 +153,23 @@ def test_the_registry_in_the_network_is_asked_last_and_remembered(limits: Limits
 )
 def test_addresses_of_archives(kind: str, more: dict[str, str], expected: str) -> None:
     assert forges.archive(kind, {"owner": "O", "repo": "R", "rev": REV, **more}) == expected
+
+
+def test_tokens_go_to_the_host_that_they_are_for(limits: Limits, site: Site) -> None:
+    found = forges.authorizations(["github.com=one", "gitlab.com=PAT:two", "g.example.org=OAuth2:three"])
+    assert found == {
+        "github.com": "token one",
+        "api.github.com": "token one",
+        "gitlab.com": "Bearer two",
+        "g.example.org": "Bearer three",
+    }
+    items = {"owner": "O", "repo": "R", "rev": REV}
+    assert forges.archive("github", items, found) == f"https://api.github.com/repos/O/R/tarball/{REV}"
+    host = site.url.removeprefix("http://")
+    site.pages |= {"/a": Page(redirect=f"http://localhost:{host.partition(':')[2]}/b"), "/b": Page(b"x")}
+    with downloaded(f"{site.url}/a", replace(limits, tokens={host: "token one"})) as download:
+        assert download.path is not None
+    assert [headers.get("authorization") for _, headers in site.asked] == ["token one", None]
 
 
 def archive() -> bytes:
