@@ -90,12 +90,15 @@ def derivation_strict(session: Session, value: object) -> object:
     except EvalError as error:
         error.note("while evaluating the derivation attribute 'name'", place)
         raise
+    if session.wide:
+        session.expect_complete(attrs)
     depth = COUNTERS.depth
     session.wide += 1
     try:
         return _attempt(session, attrs, name, place)
-    except Unrealised:
+    except Unrealised as error:
         if session.wide > 1:
+            session.lacks(attrs, error)
             raise
     finally:
         session.wide -= 1
@@ -149,6 +152,7 @@ def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
         if key == "__ignoreNulls":
             continue
         depth = COUNTERS.depth
+        found: object = NULL
         try:
             found = attrs.get(key)
             if found is NULL and ignore_nulls:
@@ -159,7 +163,8 @@ def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
             if missed is None:
                 error.note(f"while evaluating attribute '{key}' of derivation '{name}'", attrs.place_of(key))
                 raise
-            _gather(session, attrs, key)
+            if isinstance(found, list):
+                _gather(session, attrs, found)
     if missed is not None:
         raise missed
     structured = recipe.structured
@@ -170,22 +175,16 @@ def _read(session: Session, attrs: Attrs, name: str) -> _Recipe:
     return recipe
 
 
-def _gather(session: Session, attrs: Attrs, key: str) -> None:
-    """Evaluates all elements of an attribute one of which misses something, to see what others miss."""
+def _gather(session: Session, attrs: Attrs, elements: list[object]) -> None:
+    """Evaluates all elements of a list one of which misses something, to see what others miss."""
     depth = COUNTERS.depth
-    try:
-        found = attrs.get(key)
-    except EvalError:
-        found = NULL
-    COUNTERS.depth = depth
-    if isinstance(found, list):
-        for element in found:
-            try:
-                _text(session, _Recipe("", attrs), force(element))
-            except EvalError as error:
-                COUNTERS.depth = depth
-                if not isinstance(error, Unrealised):
-                    return
+    for element in elements:
+        try:
+            _text(session, _Recipe("", attrs), force(element))
+        except EvalError as error:
+            COUNTERS.depth = depth
+            if not isinstance(error, Unrealised):
+                return
 
 
 def _bytes(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builder.oci.probing import trials
+from tests.evaluator.asking_again import Asker
 
 PROGRAM = """
 let
@@ -148,3 +150,23 @@ def test_the_conversation_builds(program: Path) -> None:
     assert "failed: builder failed with exit code 3" in complained
     assert "\n2\n" in said
     assert "does not evaluate to a derivation" in complained
+
+
+def test_an_answer_is_known_while_what_was_built_is_there(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    monkeypatch.setenv("TVIX_STORE", f"local:{store}")
+    monkeypatch.setenv("NIX_CONFIG", "substituters =")
+    asker = Asker(tmp_path / "cache")
+    words = ["--eval", "--read-write-mode", "-A", "text", str(program)]
+    for knew, built in [(False, True), (False, False), (True, False)]:
+        reply = asker.ask(*words)
+        assert (reply.code, reply.out) == (0, '"text\\n"\n'), reply.err
+        assert asker.knew() == knew
+        assert ("building" in reply.err) == built
+    shutil.move(store, tmp_path / "aside")
+    reply = asker.ask(*words)
+    assert not asker.knew()
+    assert reply.out == '"text\\n"\n'
+    assert "building" in reply.err

@@ -234,6 +234,21 @@ def test_nothing_is_built_twice(evaluating: Evaluating) -> None:
     assert evaluating.names() == ["number-1"]
 
 
+def test_many_ways_to_what_is_missing(evaluating: Evaluating) -> None:
+    """Each derivation refers to the one before it four times: four to the power of twelve ways."""
+    ways = """let
+      derivationOf = name: more: derivation ({ inherit name; system = "x"; builder = "b"; } // more);
+      go = n: if n == 0
+        then derivationOf "bottom" { a = builtins.trace "bottom" (number 1); b = number 2; }
+        else let one = go (n - 1); in derivationOf "level" { a = one; b = one; c = [ one one ]; d = "${one}"; };
+    in (go 12).drvPath"""
+    said: list[str] = []
+    evaluating.session.trace_output = said
+    assert "level.drv" in evaluating.value(ways)
+    assert len(evaluating.realiser.calls) == 1
+    assert len(said) == 2
+
+
 # --- failures -----------------------------------------------------------------------------------------
 
 
