@@ -11,6 +11,8 @@ from evaluator.command.flags import Flag, Options, UsageError
 CHOOSING: Final = [
     Flag("-A --attr", "PATH", "build the attribute at this path (any number of times)"),
     Flag("-E --expr", "", "what is given are expressions, not files"),
+    Flag("--flake", "", "what is given are outputs of flakes: REF#ATTR"),
+    Flag("--impure", "", "let flakes see files, variables and the time, and fetch what is not pinned"),
     Flag("--arg", "NAME EXPR", "an argument for functions: an expression"),
     Flag("--argstr", "NAME TEXT", "the same, a string"),
     Flag("-I --include", "ENTRY", "a search path entry, NAME=PATH or PATH, before those of NIX_PATH"),
@@ -47,7 +49,7 @@ OTHERS: Final = [
 
 #: Flags of nix-build that change nothing here.
 ELSEWHERE: Final = [
-    Flag("-v --verbose --debug --fallback --indirect --impure", "", ""),
+    Flag("-v --verbose --debug --fallback --indirect", "", ""),
     Flag("--log-format --eval-store", "VALUE", ""),
 ]
 
@@ -123,6 +125,7 @@ def usage() -> str:
     lines = [
         "usage: tvix-build [FLAG]... [FILE]...     build the derivations of Nix files (./default.nix if none is given)",
         "       tvix-build [FLAG]... -E [EXPR]...  build the derivations of Nix expressions",
+        "       tvix-build [FLAG]... --flake [REF#ATTR]...  build outputs of flakes (the default of the one here)",
         "       tvix-build [FLAG]... DRV...        build derivations of the store: /nix/store/….drv or ….drv!OUTPUT",
         "       tvix-build COMMAND ...             see tvix-build COMMAND --help",
         "",

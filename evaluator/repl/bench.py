@@ -97,6 +97,12 @@ class Bench:
             self._loaded.append((given, False))
         return count
 
+    def load_flake(self, given: str) -> int:
+        """Binds what a flake (as on the command line) is: its outputs, inputs and the rest; how many."""
+        from evaluator.flakes.reference import parse_located, shown
+
+        return self.add_expression(f'builtins.getFlake "{shown(parse_located(given, os.getcwd()))}"')
+
     def reload(self) -> list[tuple[str, int]]:
         """Forgets all variables, and reads again what was loaded: each with the number of its attributes."""
         loaded, self._loaded = self._loaded, []

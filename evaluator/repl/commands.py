@@ -32,6 +32,7 @@ HELP: Final = """\
   :e, :edit EXPR     open the file where the package or function is defined in $EDITOR
   :env               print the names that are bound
   :l, :load FILE     bind the attributes of the set in the file, directory or <NAME>
+  :lf FLAKE          bind the attributes of the flake: its outputs, inputs and the rest
   :p, :print EXPR    evaluate the expression and everything in it, and print that
   :q, :quit          leave (so does the end of the input, Ctrl-D)
   :r, :reload        forget what is bound and load the files again
@@ -60,10 +61,11 @@ _LATER: Final = {
     "s": "a shell",
     "sh": "a shell",
     "log": "reading logs (tvix-build log DRV does so)",
-    "lf": "loading flakes",
 }
 
-COMMANDS: Final = (":a", ":b", ":doc", ":e", ":env", ":l", ":p", ":q", ":r", ":t", ":te", ":?")
+_NEEDS: Final = {"l": "a file", "lf": "a flake: a folder, or an address like github:OWNER/REPO"}
+
+COMMANDS: Final = (":a", ":b", ":doc", ":e", ":env", ":l", ":lf", ":p", ":q", ":r", ":t", ":te", ":?")
 
 _BINDING: Final = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_'-]*)\s*=(?!=)(.*)", re.DOTALL)
 _COMMAND: Final = re.compile(r"\s*:([a-zA-Z-]+|\?)(?:\s+(.*)|)", re.DOTALL)
@@ -87,7 +89,7 @@ def is_complete(text: str) -> bool:
     binding = None
     if command is not None:
         text = command[2] or ""
-        if command[1] in ("l", "load"):
+        if command[1] in ("l", "load", "lf", "load-flake"):
             return True
     else:
         binding = _BINDING.fullmatch(text)
@@ -160,6 +162,7 @@ class Talk:
             "b": lambda given: _said(*_built(self._now(lambda: self.bench.build(given)))),
             "a": lambda given: _said(_added(self._now(lambda: self.bench.add_expression(given)))),
             "l": lambda given: _said(_added(self._now(lambda: self.bench.load(given)))),
+            "lf": lambda given: _said(_added(self._now(lambda: self.bench.load_flake(given)))),
             "t": lambda given: _said(self._now(lambda: type_name(self.bench.evaluate(given)))),
             "p": lambda given: [*self._now(lambda: pretty(self.bench.evaluate(given), deep=True)), _NEWLINE],
             "doc": self._documentation,
@@ -168,7 +171,7 @@ class Talk:
         if name not in needing:
             raise EvalError(f"unknown command ':{name}'; ':?' lists those that there are")
         if not text:
-            raise EvalError(f"':{name}' needs {'a file' if name == 'l' else 'an expression'}")
+            raise EvalError(f"':{name}' needs {_NEEDS.get(name, 'an expression')}")
         return needing[name](text)
 
     def _documentation(self, text: str) -> list[Fragment]:

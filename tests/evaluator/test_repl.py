@@ -126,7 +126,17 @@ def test_editing(talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_it_cannot_do(talk: Talk) -> None:
     assert ":b, :build EXPR" in answer(talk, ":?")
-    assert "is not among what this conversation can do" in answer(talk, ":lf nixpkgs")
+    assert "is not among what this conversation can do" in answer(talk, ":bl 1")
+
+
+def test_a_flake_is_loaded(talk: Talk, tmp_path: Path) -> None:
+    (tmp_path / "flake.nix").write_text("{ outputs = { self }: { answer = 42; }; }")
+    assert "added" in answer(talk, f":lf {tmp_path}").lower()
+    assert answer(talk, "answer").strip() == "42"
+    (tmp_path / "flake.nix").write_text("{ outputs = { self }: { answer = 43; }; }")
+    assert answer(talk, ":r", "answer").strip().endswith("43")
+    with pytest.raises(EvalError, match="not part of a flake"):
+        answer(talk, ":lf /")
 
 
 @pytest.mark.parametrize(

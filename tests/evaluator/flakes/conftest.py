@@ -81,6 +81,10 @@ class World:
         """Runs ``tvix-eval``."""
         return self._run([sys.executable, "-m", "evaluator.cli", *words], cwd, ok)
 
+    def build(self, *words: str, cwd: Path | None = None) -> Done:
+        """Runs ``tvix-build``."""
+        return self._run([sys.executable, "-m", "evaluator.building.cli", *words], cwd, True)
+
     def nix(self, *words: str, cwd: Path | None = None, ok: bool = True) -> Done:
         """Runs ``nix``."""
         return self._run(["nix", "--store", f"local?root={self.root}/nix", *words], cwd, ok)

@@ -104,6 +104,11 @@ def test_what_follows_the_sign_is_looked_for_in_packages_first(world: World, fla
     assert "does not provide attribute 'packages.x86_64-linux.none', 'legacyPackages.x86_64-linux.none' or" in done.err
 
 
+def test_outputs_of_flakes_are_built(world: World, flake: Repository) -> None:
+    done = world.build("--flake", ".#twice", "--dry-run", cwd=flake.path)
+    assert re.search(r"/nix/store/[0-9a-z]{32}-q\.drv", done.err)
+
+
 def test_the_outline_shows_what_there_is(world: World, flake: Repository) -> None:
     text = world.tvix("flake", "show", cwd=flake.path).out
     assert "├───packages\n│   └───x86_64-linux\n│       ├───default: package 'p'\n" in text
