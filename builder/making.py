@@ -48,9 +48,11 @@ class Making:
         hear: Callable[[BuildEvent], None],
         *,
         check: bool = False,
+        ended: Callable[[], None] = lambda: None,
     ) -> dict[str, str]:
         """Build it; answer the outputs' paths by their names. ``check``: compare with what is there instead.
 
+        ``ended`` is called when nothing runs any more: what is left is to look at the outputs and to register them.
         Raises ``BuildFailed``, ``Cancelled``, and ``StoreError``.
         """
         if drv.builder.startswith("builtin:"):
@@ -68,21 +70,22 @@ class Making:
         tail: deque[bytes] = deque(maxlen=self.tail)
         # Contents of the outputs and what is known of them become visible together, and reach the disk at once.
         with self.store.transaction():
-            ended = self._run(request, drv_path, cancel, hear, tail)
+            last = self._run(request, drv_path, cancel, hear, tail)
+            ended()
             said = tuple(line.decode("utf-8", "replace") for line in tail)
-            if isinstance(ended, Failed):
-                if ended.why is Why.CANCELLED:
+            if isinstance(last, Failed):
+                if last.why is Why.CANCELLED:
                     raise Cancelled(f"the build of '{drv_path}' was cancelled")
-                kept = f"; its folder is kept: {ended.kept}" if ended.kept else ""
-                raise BuildFailed(drv_path, ended.message + kept, said, _KINDS.get(ended.why, "build"))
-            if ended is None:
+                kept = f"; its folder is kept: {last.kept}" if last.kept else ""
+                raise BuildFailed(drv_path, last.message + kept, said, _KINDS.get(last.why, "build"))
+            if last is None:
                 why = "the build service broke off without saying how it ended"
                 raise BuildFailed(drv_path, why, said, "unbuildable")
             try:
                 if check:
-                    outputs.compare(self.store, drv_path, drv, ended)
+                    outputs.compare(self.store, drv_path, drv, last)
                     return {name: output.path for name, output in drv.outputs.items()}
-                return {name: info.path for name, info in outputs.register(self.store, drv_path, drv, ended).items()}
+                return {name: info.path for name, info in outputs.register(self.store, drv_path, drv, last).items()}
             except outputs.NotDeterministic as error:
                 raise BuildFailed(drv_path, str(error), said, "not-deterministic") from None
             except outputs.HashMismatch as error:

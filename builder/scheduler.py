@@ -2,7 +2,8 @@
 
 One thread decides, others work. A build needs three things: all its steps before it done, one of the slots that all
 calls of a process share, and the lock of its derivation, which no other thread or process may have. Who waits for a
-lock keeps no slot. Having got it, one looks again: mostly the other one has made the outputs.
+lock keeps no slot. Having got it, one looks again: mostly the other one has made the outputs. The next build begins
+when this one has ended, while its outputs are still on their way to the disk.
 
 The first failure stops everything, unless it is to *keep going*: then it cuts only what needs what failed. What cannot
 be fetched is planned anew without the substituter that failed.
@@ -55,12 +56,13 @@ class Scheduler:
         #: What failed itself, and what was given up because of it.
         self.failed: dict[str, BuildFailed] = {}
         self.given_up: set[str] = set()
-        self.answers: SimpleQueue[tuple[Step, BaseException | None]] = SimpleQueue()
+        #: What was done, and how it failed; no step: a slot is free.
+        self.answers: SimpleQueue[tuple[Step | None, BaseException | None]] = SimpleQueue()
         self.wanted: list[Wish] = []
         self.locks = locks
         self.slots = slots
         self._making = making
-        self._builders = _Workers(max(1, jobs), "build")
+        self._builders = _Workers(max(1, 2 * jobs), "build")
         self._fetchers = _Workers(_FETCHES, "fetch")
 
     def run(self, wishes: Iterable[Wish]) -> dict[str, str]:
@@ -103,7 +105,7 @@ class Scheduler:
         self._fetchers.take(lambda: self._answered(step, lambda: self._fetch(step)))
 
     def build(self, step: BuildStep, lock: BuildLock) -> None:
-        """Start building in a thread, which lets go of the lock and of the slot at its end."""
+        """Start building in a thread, which lets go of the slot when the build has ended, of the lock at its end."""
         self._builders.take(lambda: self._answered(step, lambda: self._build(step, lock)))
 
     def _answered(self, step: Step, work: Callable[[], None]) -> None:
@@ -125,21 +127,28 @@ class Scheduler:
         self.emit(Fetched(step.path))
 
     def _build(self, step: BuildStep, lock: BuildLock) -> None:
+        kept = [self.slots]
+
         def hear(event: BuildEvent) -> None:
             self.emit(OfBuild(step.drv_path, event))
+
+        def ended() -> None:
+            kept.pop().release()
+            self.answers.put((None, None))
 
         try:
             paths = {name: output.path for name, output in step.drv.outputs.items()}
             store = self.planner.store
             by_others = not step.check and all(store.query(path) is not None for path in paths.values())
             if not by_others:
-                paths = self._making().make(step.drv_path, step.drv, self.stop, hear, check=step.check)
+                paths = self._making().make(step.drv_path, step.drv, self.stop, hear, check=step.check, ended=ended)
             if step.check:
                 self.planner.checked.add(step.drv_path)
             self.emit(Made(step.drv_path, paths, by_others))
         finally:
             lock.release()
-            self.slots.release()
+            for slot in kept:
+                slot.release()
 
 
 class _Workers:
@@ -212,6 +221,8 @@ class _Round:
             except Empty:
                 if scheduler.cancel is not None and scheduler.cancel.is_set():
                     self._end()
+                continue
+            if step is None:
                 continue
             self._running -= 1
             if error is None:

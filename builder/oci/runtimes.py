@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -213,6 +214,12 @@ def _personality(system: str) -> list[str]:
 
 
 def _which(program: str) -> str | None:
+    return _found(program, os.environ.get("PATH"))
+
+
+@lru_cache(maxsize=64)
+def _found(program: str, search: str | None) -> str | None:
+    """Looked for once: four programs for each build."""
     return shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 

@@ -122,14 +122,12 @@ class Lively:
 
     def __init__(self, build_output: bool = True) -> None:
         from rich.console import Console
-        from rich.live import Live
 
         self._build_output = build_output
         self._console: Console = Console(stderr=True)
         self._running: dict[str, _Running] = {}
         self._to_build = self._built = self._to_fetch = self._fetched = self._failed = 0
-        self._live: Live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._draw)
-        self._open = False
+        self._live: Live | None = None
 
     def hear(self, event: Event) -> None:
         if isinstance(event, Planned):
@@ -151,14 +149,17 @@ class Lively:
         text = None if isinstance(event, Fetching) else said(event)
         if text is not None:
             self._console.print(text, markup=False, highlight=False)
-        if not self._open and (self._to_build or self._to_fetch):
+        if self._live is None and (self._to_build or self._to_fetch):
+            from rich.live import Live
+
+            # Made now, for it draws once when it is made.
+            self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._draw)
             self._live.start()
-            self._open = True
 
     def close(self) -> None:
-        if self._open:
+        if self._live is not None:
             self._live.stop()
-            self._open = False
+            self._live = None
 
     def _of_build(self, drv_path: str, event: events.BuildEvent) -> None:
         if isinstance(event, events.Started):

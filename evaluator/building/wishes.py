@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from builder.outcome import Wish
 from evaluator.building.flags import BuildOptions
 from evaluator.command import asking
@@ -35,8 +37,17 @@ def evaluated(options: BuildOptions, access: LocalAccess) -> list[Wish]:
         for path in options.attributes or [""]
         for derivation in derivations(select_path(root, path, given), given)
     ]
-    access.write(session, list(dict.fromkeys(name.partition("!")[0] for name in names)))
+    drv_paths = list(dict.fromkeys(name.partition("!")[0] for name in names))
+    if not options.dry_run and any(access.castore.query(path) is None for path in drv_paths):
+        # They are new, so they will be built; the disk, which has to say that it has them, leaves time for this.
+        threading.Thread(target=_load_builder, name="load", daemon=True).start()
+    access.write(session, drv_paths)
     return [wish_of(name) for name in names]
+
+
+def _load_builder() -> None:
+    import builder.oci.service
+    import builder.scheduler  # noqa: F401
 
 
 def _is_stored(word: str) -> bool:

@@ -83,6 +83,7 @@ class LocalCastore:
         self.reserve = self.folder / "reserve"
         self.keep_reserve()
         self._state = _State()
+        self._entering = threading.Lock()
         self._connections: WeakSet[_Connection] = WeakSet()
         self.packs = PackReader(self.pack_folder)
         self.blobs = LocalBlobs(self)
@@ -218,7 +219,9 @@ class LocalCastore:
 
     def _commit(self, batch: Batch) -> None:
         try:
-            batch.enter(self.db)
+            # The database lets others wait by sleeping: within a process there is something better.
+            with self._entering:
+                batch.enter(self.db)
         except sqlite3.Error as error:
             raise schema.as_store_error(error, self.path) from error
 
