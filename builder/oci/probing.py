@@ -146,9 +146,8 @@ def _circumstances() -> str:
 
 
 def _findings() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("tvix-lsp") / "runtime.json"
+    """In the user's cache folder. There are containers on Linux only, so :mod:`platformdirs` need not be asked."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "tvix-lsp", "runtime.json")
 
 
 def _remembered(file: Path) -> Runtime | None:

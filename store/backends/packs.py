@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
@@ -42,7 +41,7 @@ class PackWriter:
         self.name = ""
         self._descriptor = -1
         while self._descriptor < 0:
-            self.name = secrets.token_hex(8)
+            self.name = os.urandom(8).hex()
             path = folder / f"{self.name}.pack"
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
