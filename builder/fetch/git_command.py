@@ -57,6 +57,9 @@ def _environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
     environment |= {
         "GIT_ALLOW_PROTOCOL": ":".join(_PROTOCOLS),
+        # Less than a byte a second for a minute: nothing will come any more.
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+        "GIT_HTTP_LOW_SPEED_TIME": "60",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C",

@@ -56,7 +56,7 @@ def worktree(path: str, limits: Limits, *, submodules: bool = False, export_igno
     dirty = True
     modified = 0
     if head:
-        words = ["diff", "HEAD", "--no-ext-diff", "--ignore-submodules=none", "--quiet", "--"]
+        words = ["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--quiet", "--"]
         code, _, err = git_status(path, *words, limits=limits)
         if code not in (0, 1):
             raise FetchError(f"{what}: {said(err)}")

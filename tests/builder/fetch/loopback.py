@@ -11,7 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Page:
-    """What is at a path. ``breaks``: so many answers end after ``after`` bytes. ``errors`` come before all that."""
+    """What is at a path. ``breaks``: so many answers end after ``after`` bytes; ``hangs``: so many go no further there.
+
+    ``errors`` come before all that.
+    """
 
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
@@ -19,6 +22,7 @@ class Page:
     ranges: bool = True
     breaks: int = 0
     after: int = 0
+    hangs: int = 0
     errors: list[int] = field(default_factory=list)
     redirect: str = ""
     password: str = ""
@@ -32,6 +36,7 @@ class Site:
     url: str
     pages: dict[str, Page] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def count(self, path: str) -> int:
         return sum(1 for asked, _ in self.asked if asked == path)
@@ -76,7 +81,13 @@ def serving() -> Iterator[Site]:
             body = page.body[start:]
             size = len(body) if page.said_size is None else page.said_size
             self._head(206 if start else 200, {**headers, "Content-Length": str(size)})
-            if page.breaks:
+            if page.hangs:
+                page.hangs -= 1
+                self.wfile.write(body[: page.after])
+                self.wfile.flush()
+                site.closing.wait()
+                self.close_connection = True
+            elif page.breaks:
                 page.breaks -= 1
                 self.wfile.write(body[: page.after])
                 self.wfile.flush()
@@ -102,6 +113,7 @@ def serving() -> Iterator[Site]:
     try:
         yield site
     finally:
+        site.closing.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -310,8 +310,10 @@ def test_nothing_of_the_repository_is_run(limits: Limits, repository: Repository
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     program.chmod(0o755)
+    repository.commit(**{".gitattributes": "a diff=odd\n"})
     repository.git("config", "core.fsmonitor", str(program))
     repository.git("config", "diff.external", str(program))
+    repository.git("config", "diff.odd.textconv", str(program))
     repository.write(a="changed\n")
     assert worktree(str(repository.path), limits) is not None
     assert not (tmp_path / "ran").exists()

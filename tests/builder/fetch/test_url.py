@@ -288,6 +288,13 @@ def test_a_download_may_take_so_long(store: CastoreStore, limits: Limits, site: 
         fetch_file(store, f"{site.url}/f", "f", None, replace(limits, total=-1.0))
 
 
+def test_a_server_that_says_no_more_is_asked_again(store: CastoreStore, limits: Limits, site: Site) -> None:
+    site.pages["/f"] = Page(BODY, etag='"1"', hangs=1, after=100_000)
+    found = fetch_file(store, f"{site.url}/f", "f", None, replace(limits, stall=0.2))
+    assert contents(store, found) == BODY
+    assert site.asked[-1][1]["range"] == "bytes=100000-"
+
+
 def test_whoever_does_not_wait_is_not_kept_waiting(store: CastoreStore, limits: Limits, site: Site) -> None:
     site.pages["/f"] = Page(BODY, errors=[500] * 9)
     limits.cancel.set()
