@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
 from evaluator.fetching import Tree, channel_url
-from evaluator.flakes.reference import plain_address
 from evaluator.runtime.errors import EvalError, Unrealised
 from store import store_path
 from store.hashes import Hash, HashError, parse
@@ -266,6 +265,7 @@ class Fetcher:
         from builder.fetch.git import GitSource, fetch_git
         from builder.fetch.transfer import is_local, local_path
         from builder.fetch.worktree import worktree
+        from evaluator.flakes.reference import plain_address
 
         url = plain_address(_text(items, "url"))
         submodules = items.get("submodules") is True
@@ -327,6 +327,7 @@ class Fetcher:
 
     def _archive(self, items: dict[str, object], unpack: bool) -> Tree:
         from builder.fetch.url import fetch_file, fetch_tarball
+        from evaluator.flakes.reference import plain_address
 
         url = plain_address(_text(items, "url"))
         name = _text(items, "name") or "source"
