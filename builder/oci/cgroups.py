@@ -84,8 +84,9 @@ class Group:
 
     def _make(self, folder: Path) -> None:
         for _ in range(10):
-            folder.parent.mkdir(exist_ok=True)
-            with suppress(FileNotFoundError):  # another build's end has just removed the parent
+            # Another build's end may remove the parent at any moment, even while one looks whether it is there.
+            with suppress(FileNotFoundError, FileExistsError):
+                folder.parent.mkdir(exist_ok=True)
                 if self._version == 2:
                     (folder.parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
                 folder.mkdir()
