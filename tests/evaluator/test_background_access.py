@@ -1,0 +1,113 @@
+"""What an editor's evaluation hears of what is not there: fetches that are declared in a session."""
+
+from __future__ import annotations
+
+import queue
+from pathlib import Path
+
+import pytest
+
+from evaluator.builtins.install import open_session
+from evaluator.io.files import Files
+from evaluator.runtime.errors import BuildFailure, EvalError, Unrealised
+from evaluator.service.background import ALWAYS, ASK, NEVER, BackgroundAccess
+from evaluator.service.building import FromBuilder
+from store.composition.castore_store import CastoreStore
+from store.store_path import text_path
+
+NAME = "fetched"
+PATH = text_path(NAME, b"content", [])
+
+
+class Fetch:
+    """A declared fetch; ``fails`` with this message, if there is one."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails = fails
+        self.permitted = False
+        self.runs: list[CastoreStore] = []
+
+    def permit(self) -> None:
+        self.permitted = True
+
+    def run(self, store: CastoreStore) -> None:
+        assert self.permitted
+        self.runs.append(store)
+        if self.fails:
+            raise EvalError(self.fails)
+        store.add_text(NAME, b"content")
+
+
+class Editor:
+    """A session whose store works in the background."""
+
+    def __init__(self, folder: Path, policy: str, fetch: Fetch) -> None:
+        self.news: queue.Queue[FromBuilder | None] = queue.Queue()
+        self.access = BackgroundAccess(policy, self.news.put, f"local:{folder}/store")
+        self.session = open_session(Files())
+        self.session.fetches[PATH] = fetch
+        self.access.serve(self.session)
+
+    def read(self) -> object:
+        """The content of what is fetched; raises what evaluation raises."""
+        context = f'builtins.appendContext "{PATH}" {{ "{PATH}".path = true; }}'
+        return self.session.expression(f"builtins.readFile ({context})", "/")
+
+    def state(self) -> str:
+        with pytest.raises(Unrealised) as caught:
+            self.read()
+        return caught.value.state
+
+
+def test_never(tmp_path: Path) -> None:
+    fetch = Fetch()
+    editor = Editor(tmp_path, NEVER, fetch)
+    assert editor.state() == "never"
+    editor.access.allow([PATH])
+    assert editor.state() == "never"
+    assert not fetch.runs
+
+
+def test_ask(tmp_path: Path) -> None:
+    fetch = Fetch()
+    editor = Editor(tmp_path, ASK, fetch)
+    assert editor.state() == "unbuilt"
+    assert list(editor.access.missed) == [PATH]
+    assert not fetch.runs
+    editor.access.allow([PATH])
+    assert editor.state() == "building"
+    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.read() == "content"
+    assert len(fetch.runs) == 1
+
+
+def test_a_failure_is_kept_until_it_is_allowed_again(tmp_path: Path) -> None:
+    fetch = Fetch(fails="no such host")
+    editor = Editor(tmp_path, ALWAYS, fetch)
+    assert editor.state() == "building"
+    assert editor.access.take(editor.news.get(timeout=30))
+    for _ in range(2):
+        with pytest.raises(BuildFailure, match="no such host"):
+            editor.read()
+    assert len(fetch.runs) == 1
+    fetch.fails = ""
+    editor.access.allow([PATH])
+    assert editor.state() == "building"
+    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.read() == "content"
+
+
+def test_what_nobody_needs_any_more_changes_nothing(tmp_path: Path) -> None:
+    editor = Editor(tmp_path, ALWAYS, Fetch())
+    assert editor.state() == "building"
+    editor.access.stop([PATH])
+    assert not editor.access.running
+    assert not editor.access.take(editor.news.get(timeout=30))
+
+
+def test_a_builder_that_is_gone(tmp_path: Path) -> None:
+    editor = Editor(tmp_path, ALWAYS, Fetch())
+    assert editor.state() == "building"
+    assert editor.access.take(None)
+    with pytest.raises(BuildFailure, match="broke off"):
+        editor.access.realise([PATH])
