@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -227,6 +228,20 @@ def test_cancelling_one_who_waits_leaves_the_other_alone(store: CastoreStore) ->
             other.result(60)
         waits.set()
         assert one.result(60) == {f"{drv_path}!out": first.recipes.output(drv_path)}
+
+
+def test_no_garbage_is_collected_while_something_is_built(store: CastoreStore) -> None:
+    waits = threading.Event()
+    bench = Bench(store, on_ask=lambda _: waits.wait(60))
+    drv_path = bench.recipes.add("x", does="ask")
+    with ThreadPoolExecutor(1) as pool, open(Path(state_folder(store), "gc.lock"), "rb") as lock:
+        doing = pool.submit(bench.realise, drv_path)
+        bench.heard.wait(lambda event: isinstance(event, OfBuild))
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        waits.set()
+        doing.result(60)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_another_system_is_not_built(store: CastoreStore) -> None:
