@@ -2,10 +2,10 @@
 
     python -m benchmarks.store [--nixpkgs PATH] [--second PATH] [--megabytes 1000] [--huge] [--runs 3] [--json]
 
-`--tree` measures with any other tree. Each figure is the median of runs that alternate between the two, whole processes on both sides. `--megabytes` is the
-size of a generated tree of large files; `--second` another checkout, to see what it adds to the store; `--huge` adds a
-file of 4 GB for the memory it takes. Without Nix only ours is measured. All of it happens under $TMPDIR; figures appear
-on stderr as they are found.
+Each figure is the median of runs that alternate between the two, whole processes on both sides. `--megabytes` is the
+size of a generated tree of large files, `--tree` any other tree; `--second` another checkout, to see what it adds to
+the store; `--huge` adds a file of 4 GB of random bytes, for the memory it takes. Without Nix only ours is measured. All
+of it happens under $TMPDIR; figures appear on stderr as they are found.
 """
 
 from __future__ import annotations
@@ -165,10 +165,10 @@ def measure(options: argparse.Namespace, place: Path) -> Bench:
         bench.sizes["a second checkout adds"] = _size(place / "ours") - before
     if options.huge:
         huge = place / "huge"
-        block = random.Random(2).randbytes(1 << 22)
+        chance = random.Random(2)
         with open(huge, "wb") as file:
-            for number in range(1000):
-                file.write(number.to_bytes(8, "little") + block)
+            for _ in range(1000):
+                file.write(chance.randbytes(1 << 22))
         huge_ours, huge_nix = (
             [*OURS, "add", "--store", ours, str(huge)],
             ["nix-store", "--store", nix, "--add", str(huge)],
