@@ -96,6 +96,14 @@ def read_flake(
         raise EvalError(f"file '{path}' must be an attribute set, without anything around it")
     value = session.import_file(path)
     assert isinstance(value, Attrs)
+    for name in ("description", "inputs"):
+        computed = _computed(parsed.source.root, [name])
+        if computed is not None:
+            raise EvalError(
+                f"flake attribute '{'.'.join(computed)}' is computed; Nix wants it written out:"
+                " as a string, a set, true or false",
+                value.place_of(name),
+            )
     for name in sorted(value.items):
         if name not in _KNOWN:
             raise EvalError(f"flake '{shown(resolved)}' has an unsupported attribute '{name}'", value.place_of(name))
@@ -116,6 +124,41 @@ def read_flake(
                 if name != "self" and name not in inputs:
                     inputs[name] = Input(ref={"type": "indirect", "id": name})
     return Flake(ref, resolved, locked, tree, folder, description, inputs)
+
+
+def _computed(at: syntax.Expr, wanted: list[str]) -> list[str] | None:
+    """The way to something in the attributes ``wanted`` of a set (in all, if none are named) that is to be worked out.
+
+    Whoever reads a ``flake.nix`` for its inputs wants to evaluate nothing.
+    """
+    if isinstance(at, syntax.Paren):
+        return _computed(at.inner, wanted)
+    if not isinstance(at, syntax.AttrSet):
+        return None if _is_written_out(at) else []
+    for binding in at.bindings:
+        if isinstance(binding, syntax.AttrBinding):
+            steps = [step.name if isinstance(step, syntax.Name) else "…" for step in binding.path.steps]
+            if wanted and steps[:1] != wanted:
+                continue
+            for step in binding.path.steps:
+                if isinstance(step, syntax.Interpolation) and not _is_written_out(step.expr):
+                    return steps
+            inner = _computed(binding.value, [])
+            if inner is not None:
+                return steps + inner
+        elif isinstance(binding, syntax.Inherit):
+            for name in binding.names:
+                if isinstance(name, syntax.Name) and (not wanted or name.name in wanted):
+                    return [name.name]
+    return None
+
+
+def _is_written_out(expr: syntax.Expr) -> bool:
+    if isinstance(expr, syntax.Str | syntax.Path):
+        return not any(isinstance(part, syntax.Interpolation) for part in expr.parts)
+    if isinstance(expr, syntax.Var):
+        return expr.name in ("true", "false", "null")
+    return isinstance(expr, syntax.Int | syntax.Float | syntax.Uri | syntax.Lambda | syntax.ListExpr)
 
 
 def _inputs(attrs: Attrs, name: str, root: InputPath) -> dict[str, Input]:

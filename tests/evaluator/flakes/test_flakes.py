@@ -252,6 +252,33 @@ def test_what_is_wrong_is_named(world: World, name: str) -> None:
     assert said in done.err
 
 
+WRITTEN = {
+    "plain": ('inputs.x = { url = "path:@/x"; flake = false; };', True),
+    "indented": ("inputs.x = { url = ''path:@/x''; flake = (false); };", True),
+    "a set": ('inputs = rec { x = { url = "path:@/x"; flake = false; }; };', True),
+    "a quoted name": ('inputs."x".url = "path:@/x"; inputs.x.flake = false;', True),
+    "joined": ('inputs.x = { url = "path:" + "@/x"; flake = false; };', False),
+    "interpolated": ('inputs.x = { url = "path:${"@"}/x"; flake = false; };', False),
+    "a condition": ('inputs.x = { url = "path:@/x"; flake = !true; };', False),
+    "an import": ("inputs = import ./inputs.nix;", False),
+    "inherited": ("inputs = { inherit (builtins) x; };", False),
+    "a name in brackets": ('inputs.${"x"} = { url = "path:@/x"; flake = false; };', True),
+    "a computed name": ('inputs.${"x" + ""} = { url = "path:@/x"; flake = false; };', False),
+    "a computed description": ('description = "a" + "b";', False),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_inputs_are_written_out(reference: World, name: str) -> None:
+    text, good = WRITTEN[name]
+    reference.folder("x", file="x")
+    top = reference.repository("top", "{ " + text + " outputs = i: { }; }", **{"inputs.nix": "{ }"})
+    ours = reference.tvix("flake", "lock", "--no-write-lock-file", cwd=top.path, ok=False)
+    assert (ours.code == 0) == good, ours.err
+    assert ("is computed; Nix wants it written out" in ours.err) != good
+    assert (reference.nix("flake", "lock", cwd=top.path, ok=False).code == 0) == good
+
+
 def test_untracked_files_are_not_seen(world: World) -> None:
     top = world.repository(
         "top", "{ outputs = i: { x = import ./x.nix; l = builtins.attrNames (builtins.readDir ./.); }; }"
