@@ -122,7 +122,7 @@ class LocalAccess:
 
     def ensure(self, store_path: str) -> None:
         if self.writes and not os.path.lexists(store_path) and self._query(store_path) is None:
-            raise Unrealised(store_path)
+            self.realise([store_path])
 
     def realise(self, wanted: list[str]) -> None:
         session = self._session

@@ -67,6 +67,8 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store of the test's own, not there yet."""
     monkeypatch.setenv("TVIX_STORE", f"local:{tmp_path}/store")
     monkeypatch.setenv("TVIX_EVAL_CACHE", "off")
+    monkeypatch.setenv("NIX_CONF_DIR", "/nonexistent")
+    monkeypatch.setenv("NIX_CONFIG", "substituters =")
     return f"local:{tmp_path}/store"
 
 
@@ -272,4 +274,18 @@ def test_a_path_that_cannot_be_had_is_not_written(url: str) -> None:
     assert f"path '{path}' is not valid" in reply.err
     reply = run("--instantiate", "-E", USING.format(input=f"builtins.storePath {path}"))
     assert reply.code == 1
-    assert f"path '{path}' is not valid" in reply.err
+    assert f"'{path}'" in reply.err
+
+
+def test_a_store_path_comes_from_a_substituter(
+    program: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``storePath`` of what others have: it is copied while things are written, and only then."""
+    with local_store(str(tmp_path / "theirs")) as theirs:
+        path = theirs.add_text("text", b"from elsewhere").path
+    monkeypatch.setenv("NIX_CONFIG", f"substituters = local:{tmp_path}/theirs\nrequire-sigs = false")
+    assert "is not valid" in run("--eval", "-E", f"builtins.readFile (builtins.storePath {path})").err
+    reply = run("--eval", "--read-write-mode", "-E", f"builtins.readFile (builtins.storePath {path})")
+    assert (reply.code, reply.out) == (0, '"from elsewhere"\n'), reply.err
+    with local_store(url.removeprefix("local:")) as store:
+        assert store.query(path) is not None
