@@ -67,7 +67,7 @@ def fetch_tree(session: Session, ref: Ref) -> tuple[Tree, Ref, Ref]:
     Raises EvalError.
     """
     fetcher = fetcher_of(session)
-    resolved = fetcher.resolved(ref)
+    resolved = fetcher.resolved(session, ref)
     tree = fetcher.tree(session, without_folder(resolved))
     locked = dict(tree.items)
     if "dir" in resolved:

@@ -129,7 +129,7 @@ class Fetcher:
         from evaluator.builtins.flake_refs import parse_flake_ref
 
         if entry.startswith("flake:"):
-            items = self.resolved(parse_flake_ref(entry))
+            items = self.resolved(session, parse_flake_ref(entry))
             below = items.get("dir")
             tree = self.tree(session, {name: value for name, value in items.items() if name != "dir"})
             return f"{tree.path}/{below}" if below else tree.path
@@ -200,7 +200,7 @@ class Fetcher:
 
     # --- inputs --------------------------------------------------------------------------------
 
-    def resolved(self, items: dict[str, object]) -> dict[str, object]:
+    def resolved(self, session: Session, items: dict[str, object]) -> dict[str, object]:
         """The input that a name in a registry means; any other as it is. Raises EvalError."""
         if items.get("type") != "indirect":
             return items
@@ -209,6 +209,8 @@ class Fetcher:
 
         if self.pure:
             raise EvalError(f"in pure evaluation mode, '{describe(items)}' cannot be looked up: name an address")
+        if session.files.reads is not None:
+            session.files.reads.refuse(f"it depends on what '{describe(items)}' means to registries")
         if self._registries is None:
             self._registries = Registries(self._nix(), self.limits())
         try:
@@ -220,7 +222,7 @@ class Fetcher:
         from builder.fetch.failure import FetchError
         from store.castore.services import StoreError
 
-        items = self.resolved(items)
+        items = self.resolved(session, items)
         if self.pure and not is_pinned(items):
             raise EvalError(
                 f"in pure evaluation mode, '{describe(items)}' must be locked: give a 'rev' or 'narHash' (or --impure)"

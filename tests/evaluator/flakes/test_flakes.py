@@ -132,6 +132,16 @@ def test_no_answer_about_a_flake_is_stale(world: World, flake: Repository) -> No
     assert evaluated(world, ".#read", flake.path) == "plain\nnewer\n"
 
 
+def test_a_name_may_mean_something_else_the_next_time(world: World) -> None:
+    for name in ("one", "two"):
+        repository = world.repository(name, f'{{ outputs = i: {{ x = "{name}"; }}; }}')
+        row = {"type": "git", "url": repository.url, "rev": repository.git("rev-parse", "HEAD")}
+        entry = {"from": {"type": "indirect", "id": "named"}, "to": row}
+        world.registry.write_text(json.dumps({"version": 2, "flakes": [entry]}))
+        assert evaluated(world, "named#x") == name
+        assert world.tvix("--eval", "-E", '(builtins.getFlake "named").x').out == f'"{name}"\n'
+
+
 def test_inputs_that_are_locked_are_not_looked_at(world: World, flake: Repository) -> None:
     before = evaluated(world, ".#leaf", flake.path)
     leaf = object.__new__(Repository)
