@@ -32,7 +32,7 @@ from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import spend
 from evaluator.syntax import tree
 from evaluator.syntax.parser import parse
-from store.nar import Filter, NarWriter, nar_sha256
+from store.nar import Filter, NarWriter, kind_of_mode, nar_sha256
 from store.store_path import STORE_DIR
 
 
@@ -333,7 +333,7 @@ class Files:
         if disk in self._documents or path in self._texts:
             return "regular"
         try:
-            kind = _kind(os.lstat(disk).st_mode)
+            kind = kind_of_mode(os.lstat(disk).st_mode)
         except OSError:
             kind = ""
         if self.reads is not None:
@@ -558,16 +558,6 @@ def said(error: OSError, path: str, doing: str) -> str:
     if isinstance(error, NotADirectoryError):
         return f"'{path}' is not a directory"
     return f"{doing}: {error.strerror}"
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISREG(mode):
-        return "regular"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    if stat.S_ISLNK(mode):
-        return "symlink"
-    return "unknown"
 
 
 def syntax_fault(parsed: ParsedFile) -> SyntaxFault | None:
