@@ -78,17 +78,17 @@ def _run(words: list[str], only: bool) -> int:
     from evaluator.command.running import evaluate
 
     _allow_any_bytes()
-    return evaluate(options, lambda given: _answer(given, question), only)
+    return evaluate(options, lambda given: _answer(given, question, only), only)
 
 
-def _answer(options: Options, question: Question | None) -> None:
+def _answer(options: Options, question: Question | None, only: bool) -> None:
     """Prints the answers as they come, and keeps them for the next time. Raises EvalError."""
     from evaluator.command.answers import answers
     from evaluator.io.files import Files
 
     reads = _reads(options, question)
     printed: list[str] = []
-    for text in answers(options, Files(reads)):
+    for text in answers(options, Files(reads), only):
         sys.stdout.write(text)
         printed.append(text)
     sys.stdout.flush()

@@ -18,13 +18,18 @@ from evaluator.store_access import LocalAccess
 from evaluator.syntax.parser import parse
 
 
-def answers(options: Options, files: Files) -> Iterator[str]:
-    """The texts to print, each with the newline that belongs to it, as they become known. Raises EvalError."""
+def answers(options: Options, files: Files, only: bool = False) -> Iterator[str]:
+    """The texts to print, each with the newline that belongs to it, as they become known. Raises EvalError.
+
+    ``only``: the process ends after it, and leaves the store as it is. Closing its database's last connection would
+    write the log back, which takes the disk as long as a build and can wait until more has come together.
+    """
     access = LocalAccess(options.store, options.writes(), options.settings)
     try:
         yield from _answers(options, asking.new_session(options, files, access), access)
     finally:
-        access.close()
+        if not only:
+            access.close()
 
 
 def _answers(options: Options, session: Session, access: LocalAccess) -> Iterator[str]:
