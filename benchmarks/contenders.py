@@ -22,12 +22,27 @@ class Used:
     output: str = ""
 
 
-def run(command: Sequence[str], environment: Mapping[str, str], name: str = "") -> Used:
-    """Runs a command to its end, in the folder ``/``. RuntimeError if it fails, with the end of what it complained."""
+def run(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    name: str = "",
+    *,
+    folder: str | None = "/",
+    heard: bool = True,
+) -> Used:
+    """Runs a command to its end, in a folder (None: the present one), ``heard`` or with its output thrown away.
+
+    RuntimeError if it fails, with the end of what it complained.
+    """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, cwd="/", env=environment
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output if heard else subprocess.DEVNULL,
+            stderr=errors,
+            cwd=folder,
+            env=environment,
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start

@@ -18,11 +18,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.contenders import Used, run
 from benchmarks.numbers import median, table
 from store import compiled
 
@@ -31,30 +30,15 @@ DUMP = "import os, sys; from store.nar import write_nar; write_nar(sys.argv[1], 
 HASH = "import sys; from store.nar import nar_sha256; print(nar_sha256(sys.argv[1]).hex())"
 
 
-@dataclass
-class Used:
-    """What a process took: seconds by the clock and of the processor, MB of memory."""
-
-    seconds: float
-    processor: float
-    memory: float
-
-
-def run(command: Sequence[str], before: Callable[[], None] | None = None) -> Used:
+def measured(command: Sequence[str], before: Callable[[], None] | None = None) -> Used:
     """Run a command to its end; `before` is not counted. A failure ends the benchmark."""
     if before is not None:
         before()
     environment = {**os.environ, "NIX_CONFIG": "build-users-group =\nsubstituters ="}
-    started = time.perf_counter()
-    with tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - started
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            errors.seek(0)
-            raise SystemExit(f"{' '.join(command)}: {errors.read().decode(errors='replace')}")
-    return Used(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    try:
+        return run(command, environment, folder=None, heard=False)
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
 
 
 def large_tree(place: Path, megabytes: int) -> None:
@@ -96,9 +80,9 @@ class Bench:
 
         found: dict[str, list[Used]] = {"ours": [], "nix": []}
         for _ in range(self.runs):
-            found["ours"].append(run(ours, before))
+            found["ours"].append(measured(ours, before))
             if self.with_nix and nix:
-                found["nix"].append(run(nix, before))
+                found["nix"].append(measured(nix, before))
         self.rows[name] = {side: _median(used) for side, used in found.items() if used}
         print(name, {side: f"{used.seconds:.2f} s" for side, used in self.rows[name].items()}, file=sys.stderr)
 
@@ -116,9 +100,9 @@ class Bench:
             times, more = (
                 (_ratio(ours.seconds, nix.seconds), _ratio(ours.processor, nix.processor)) if nix else ("", "")
             )
-            theirs = [f"{nix.seconds:.2f}", f"{nix.processor:.2f}", f"{nix.memory:.0f}"] if nix else ["", "", ""]
+            theirs = [f"{nix.seconds:.2f}", f"{nix.processor:.2f}", f"{nix.megabytes:.0f}"] if nix else ["", "", ""]
             lines.append([name, f"{ours.seconds:.2f}", theirs[0], times, f"{ours.processor:.2f}", theirs[1], more,
-                          f"{ours.memory:.0f}", theirs[2]])  # fmt: skip
+                          f"{ours.megabytes:.0f}", theirs[2]])  # fmt: skip
         header = ["", "ours s", "Nix s", "times", "ours CPU", "Nix CPU", "times", "ours MB", "Nix MB"]
         sizes = "\n".join(f"{name}: {size / 1e6:.1f} MB" for name, size in self.sizes.items())
         return f"{table(header, lines)}\n\n{sizes}"
@@ -138,15 +122,16 @@ def measure(options: argparse.Namespace, place: Path) -> Bench:
         large_tree(place / "large", options.megabytes)
         trees[f"{options.megabytes} MB in large files"] = str(place / "large")
     for name, tree in trees.items():
-        run(["nix-hash", "--type", "sha256", tree] if bench.with_nix else [*python, HASH, tree])  # into the page cache
+        # Into the page cache:
+        measured(["nix-hash", "--type", "sha256", tree] if bench.with_nix else [*python, HASH, tree])
         bench.compare(f"hash {name}", [*python, HASH, tree], ["nix-hash", "--type", "sha256", tree])
         bench.compare(f"dump {name}", [*python, DUMP, tree], ["nix-store", "--dump", tree])
         add_ours, add_nix = [*OURS, "add", "--store", ours, tree], ["nix-store", "--store", nix, "--add", tree]
         bench.compare(f"add {name}", add_ours, add_nix, fresh=["ours", "nix"])
-        run(add_ours, bench.gone("ours"))
+        measured(add_ours, bench.gone("ours"))
         path = subprocess.run(add_ours, capture_output=True, text=True, check=True).stdout.strip()
         if bench.with_nix:
-            run(add_nix, bench.gone("nix"))
+            measured(add_nix, bench.gone("nix"))
         bench.sizes[f"{name}, in the store"] = _size(place / "ours")
         bench.compare(f"add {name} again", add_ours, add_nix)
         copy_ours = [*OURS, "copy", "--quiet", "--store", ours, "--to", f"file://{place}/cache?compression=none", path]
@@ -159,9 +144,9 @@ def measure(options: argparse.Namespace, place: Path) -> Bench:
         for folder in ("cache", "ours2", "nix2"):
             _remove(place / folder)
     if options.second and options.nixpkgs:
-        run([*OURS, "add", "--store", ours, str(options.nixpkgs)], bench.gone("ours"))
+        measured([*OURS, "add", "--store", ours, str(options.nixpkgs)], bench.gone("ours"))
         before = _size(place / "ours")
-        run([*OURS, "add", "--store", ours, str(options.second)])
+        measured([*OURS, "add", "--store", ours, str(options.second)])
         bench.sizes["a second checkout adds"] = _size(place / "ours") - before
     if options.huge:
         huge = place / "huge"
@@ -200,7 +185,7 @@ def _median(found: list[Used]) -> Used:
     return Used(
         median(used.seconds for used in found),
         median(used.processor for used in found),
-        max(used.memory for used in found),
+        max(used.megabytes for used in found),
     )
 
 
