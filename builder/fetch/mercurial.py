@@ -20,7 +20,7 @@ from store.hashes import Hash
 
 @dataclass(frozen=True)
 class HgFetched:
-    """A revision in the store; ``branch`` is the one that it is on, ``rev_count`` its number."""
+    """A revision in the store; ``branch`` is the one that it is on, ``rev_count`` its number (the first has 0, as Nix counts)."""
 
     info: PathInfo
     rev: str
@@ -54,7 +54,7 @@ def fetch_mercurial(
         with store.transaction():
             found = ingest_path(str(folder / "tree"), store.castore)
             info = keep(store, url, name, found.node, expected)
-    return HgFetched(info, node, branch, int(number) + 1)
+    return HgFetched(info, node, branch, int(number))
 
 
 def _hg(url: str, limits: Limits, *arguments: str) -> str:

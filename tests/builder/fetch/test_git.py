@@ -12,7 +12,6 @@ import pytest
 from builder.fetch import FetchError, HashMismatch, Limits, Offline
 from builder.fetch.failure import Cancelled
 from builder.fetch.git import GitFetched, GitSource, fetch_git, resolved
-from builder.fetch.mercurial import fetch_mercurial
 from builder.fetch.worktree import worktree
 from store.castore.path_info import PathInfo
 from store.composition.castore_store import CastoreStore
@@ -397,9 +396,3 @@ def test_submodules_of_a_working_tree(limits: Limits, parent: Repository) -> Non
     assert found.keeps(f"{parent.path}/libs/sub", "directory") and not found.keeps(f"{parent.path}/libs/sub/a", "file")
     found = worktree(str(parent.path), limits, submodules=True)
     assert found is not None and found.keeps(f"{parent.path}/libs/sub/a", "file")
-
-
-@pytest.mark.skipif(shutil.which("hg") is not None, reason="there is Mercurial here")
-def test_without_mercurial_it_is_said_so(store: CastoreStore, limits: Limits) -> None:
-    with pytest.raises(FetchError, match="install Mercurial"):
-        fetch_mercurial(store, "file:///x", limits=limits)

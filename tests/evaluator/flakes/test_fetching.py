@@ -15,6 +15,7 @@ import pytest
 from store.hashes import Hash, hash_bytes
 from store.nar import nar_sha256
 from tests.builder.fetch.loopback import Page, Site, serving
+from tests.builder.fetch.mercurial_changes import Changes
 from tests.builder.fetch.repositories import Repository
 from tests.evaluator.flakes.conftest import World
 
@@ -133,6 +134,24 @@ def test_values_are_those_of_nix(furnished: World, reference: World) -> None:
     assert "is dirty" in theirs.err
 
 
+@pytest.mark.skipif(shutil.which("hg") is None, reason="no Mercurial here (Debian: apt-get install mercurial)")
+def test_mercurial_is_that_of_nix(reference: World) -> None:
+    changes = Changes(reference.root / "changes")
+    changes.commit(a="1\n")
+    changes.hg("branch", "--quiet", "side")
+    changes.commit(a="2\n", b="b\n")
+    url = f"file://{changes.path}"
+    texts = [
+        f'builtins.fetchMercurial "{url}"',
+        f'builtins.fetchMercurial {{ url = "{url}"; rev = "side"; name = "other"; }}',
+        f'builtins.readDir (builtins.fetchMercurial {{ url = "{url}"; rev = "side"; }}).outPath',
+    ]
+    text = f"map (v: if v ? outPath then v // {{ outPath = null; at = v.outPath; }} else v) [ ({') ('.join(texts)}) ]"
+    theirs = reference.nix_instantiate("--eval", "--strict", "-E", text)
+    assert theirs.code == 0, theirs.err
+    assert reference.tvix("--eval", "--strict", "-E", text).out == theirs.out
+
+
 #: Expressions and a part of what is said of them.
 ERRORS = {
     "no such file": ('builtins.fetchurl "file://@/none"', "cannot fetch 'file://@/none': No such file"),
@@ -157,7 +176,10 @@ ERRORS = {
         "not tracked by Git; to make it visible here, run: git -C '@/dirty' add 'untracked'",
     ),
     "not allowed to be dirty": ("builtins.fetchGit @/dirty", "Git tree '@/dirty' is dirty"),
-    "mercurial": ('builtins.fetchMercurial "file://@/repo"', "hg"),
+    "mercurial": (
+        'builtins.fetchMercurial "file://@/repo"',
+        "cannot fetch the Mercurial repository 'file://@/repo': ",
+    ),
     "unknown in the registry": ('builtins.fetchTree { type = "indirect"; id = "nobody"; }', "cannot find flake"),
     "another machine": ('builtins.fetchurl "https://example.invalid/x"', "cannot fetch 'https://example.invalid/x'"),
 }
