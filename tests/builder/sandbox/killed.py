@@ -18,4 +18,4 @@ def tell(event: BuildEvent) -> None:
 if __name__ == "__main__":
     runtime = next(runtime for runtime in candidates() if runtime.name == sys.argv[2])
     with opened(Path(sys.argv[1]), runtime) as sandbox:
-        sandbox.build(sandbox.derivation("(setsid sleep 53197 &); echo ready; sleep 53197"), on_event=tell)
+        sandbox.build(sandbox.derivation("(setsid sleep 53197 &); echo ready; sleep 53197; echo again"), on_event=tell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -23,11 +24,12 @@ from tests.builder.sandbox.conftest import RUNTIMES
 PACKAGE = "tests.builder.sandbox"
 
 
-def sleepers(seconds: bytes) -> list[str]:
+def running(part: bytes) -> list[str]:
+    """The processes with this in their command lines."""
     found: list[str] = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "cmdline").read_bytes() == b"sleep\0" + seconds + b"\0":
+            if part in (process / "cmdline").read_bytes():
                 found.append(process.name)
         except OSError:
             continue
@@ -42,11 +44,16 @@ def test_builder_killed_in_the_middle(runtime: Runtime, tmp_path: Path) -> None:
         assert process.stdout.readline() == b"ready\n"
         names = [path.name for path in (tmp_path / "builder/builds").glob("*/")]
         assert len(names) == 1
+        watched = [os.pidfd_open(int(pid)) for pid in running(b"echo ready")] if runtime.dies_with_us else []
+        assert watched or not runtime.dies_with_us
         process.kill()
         assert process.wait() == -signal.SIGKILL
+        for descriptor in watched:
+            assert select.select([descriptor], [], [], 30)[0], "the container outlives its builder"
+            os.close(descriptor)
     with opened(tmp_path, runtime) as sandbox:
         assert left_behind(tmp_path, names) == []
-        assert sleepers(b"53197") == []
+        assert running(b"sleep\x0053197") == []
         assert sandbox.run("echo and on >$out").made
     assert left_behind(tmp_path, names) == []
 
@@ -90,4 +97,4 @@ def test_attacks_as_an_ordinary_user(name: str, open_folder: Path, programs: Pat
         assert results.pop(case)["why"] == why
     assert len(results) >= 9
     assert {case: result for case, result in results.items() if result["made"] != "refused\n"} == {}
-    assert sleepers(b"86753") == []
+    assert running(b"sleep\x0086753") == []
