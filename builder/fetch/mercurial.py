@@ -20,7 +20,7 @@ from store.hashes import Hash
 
 @dataclass(frozen=True)
 class HgFetched:
-    """A revision in the store; ``branch`` is the one that it is on, ``rev_count`` its number (the first has 0, as Nix counts)."""
+    """A revision in the store; ``branch`` is the one that it is on, ``rev_count`` its number (the first is 0)."""
 
     info: PathInfo
     rev: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from evaluator.builtins.flake_refs import parse_flake_ref
 from evaluator.fetching import Tree
-from evaluator.runtime.coerce import as_string, as_string_no_context, canonical, coerce, make_string
+from evaluator.runtime.coerce import as_attrs, as_string, as_string_no_context, canonical, coerce, make_string
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk, force
@@ -304,4 +304,7 @@ def fetch_mercurial(session: Session, value: object) -> object:
         items.pop("rev")
         items["ref"] = rev
     items["type"] = "hg"
-    return _tree(session, items, False)
+    tree = as_attrs(_tree(session, items, False))
+    # Nix answers this of trees fetched by fetchTree only.
+    found: dict[str, object] = {name: tree.items[name] for name in tree.items if name != "narHash"}
+    return Attrs(found, None)

@@ -32,9 +32,9 @@ def test_revisions_branches_and_tags(changes: Changes, store: CastoreStore, limi
     url = f"file://{changes.path}"
     # Local tags are not cloned, which is what makes them local.
     for rev, node, branch, count in [
-        ("", third, "default", 3),
-        ("side", second, "side", 2),
-        (first, first, "default", 1),
+        ("", third, "default", 2),
+        ("side", second, "side", 1),
+        (first, first, "default", 0),
     ]:
         found = fetch_mercurial(store, url, rev, limits=limits)
         assert (found.rev, found.branch, found.rev_count) == (node, branch, count)
