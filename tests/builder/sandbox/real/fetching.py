@@ -29,6 +29,7 @@ _MAKE = {
     "bin/make": "usr/bin/make",
     "lib/ld.so": "lib64/ld-linux-x86-64.so.2",
     "lib/libc.so.6": "lib/x86_64-linux-gnu/libc.so.6",
+    "lib/libdl.so.2": "lib/x86_64-linux-gnu/libdl.so.2",
 }
 
 
