@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(sys.argv[1:] if argv is None else list(argv), only=argv is None)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted by the user\n")
-        if "evaluator.realising" in sys.modules:
+        if "evaluator.stores.building" in sys.modules:
             from evaluator.command.running import end_builds, ignore_interrupts
 
             ignore_interrupts()

@@ -14,11 +14,11 @@ from evaluator.fetching import Fetching
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
 from evaluator.lower import Lowering, Scope
 from evaluator.observations import CallLog, Observations
-from evaluator.realisation import Fetch, Recipes, StoreAccess
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, EMPTY_ATTRS, Attrs, Code, Env, Thunk
+from evaluator.stores.protocol import Fetch, Recipes, StoreAccess
 from evaluator.undefined import undefined_name
 from store.derivation import Derivation, DerivationHashes
 from store.store_path import DRV_EXTENSION, STORE_DIR, source_path
@@ -295,8 +295,8 @@ class Session:
     def need(self, context: frozenset[str]) -> None:
         """Makes sure that the store paths of a string context can be read.
 
-        Raises what :meth:`evaluator.realisation.StoreAccess.realise` raises, :class:`Unrealised` without a store, and
-        while something wide is forced: then whoever forces it goes on elsewhere, has all of it made at once
+        Raises what :meth:`evaluator.stores.protocol.StoreAccess.realise` raises, :class:`Unrealised` without a store,
+        and while something wide is forced: then whoever forces it goes on elsewhere, has all of it made at once
         (:meth:`make_wanted`) and forces again what was left.
         """
         wanted = [element for element in context if not self._is_there(element)]

@@ -12,7 +12,7 @@ def on_disk(path: str) -> str:
     if not path.startswith(STORE_DIR + "/") or os.path.lexists(path):
         return path
     from evaluator.runtime.errors import EvalError
-    from evaluator.store_access import LocalAccess
+    from evaluator.stores.access import LocalAccess
 
     access = LocalAccess()
     try:

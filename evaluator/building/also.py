@@ -16,7 +16,7 @@ from builder.settings import SettingsError, load
 from evaluator.building.flags import COMMANDS
 from evaluator.building.links import forget_gone, link_roots
 from evaluator.runtime.errors import EvalError
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 from store.castore.services import Missing, StoreError
 from store.composition.castore_store import CastoreStore
 from store.records import asdict

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from builder.settings import Settings
     from evaluator.building.flags import BuildOptions
     from evaluator.building.views import View
-    from evaluator.store_access import LocalAccess
+    from evaluator.stores.access import LocalAccess
 
 _BAD_USAGE = 1
 _FAILED = 1
@@ -80,7 +80,7 @@ def _build(options: BuildOptions, only: bool) -> int:
     """Builds what is asked for; the exit code. ``only``: the process has nothing to do but this."""
     from builder.settings import SettingsError, load
     from evaluator.runtime.errors import EvalError
-    from evaluator.store_access import LocalAccess
+    from evaluator.stores.access import LocalAccess
     from store.castore.services import StoreError
 
     access = LocalAccess(options.store, True, options.settings)

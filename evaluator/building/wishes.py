@@ -10,7 +10,7 @@ from evaluator.command import asking
 from evaluator.command.derivations import derivations, instantiated
 from evaluator.entry import select_path
 from evaluator.io.files import Files
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 from store.store_path import STORE_DIR, is_derivation, is_store_path
 
 

@@ -8,6 +8,7 @@ import sys
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
+from evaluator.builtins.wide import WideForce, force_widely
 from evaluator.code.operators import arithmetic
 from evaluator.runtime.brief import expected, whole
 from evaluator.runtime.bulk import sorted_alike
@@ -133,21 +134,16 @@ def deep_force(value: object, session: Session | None = None) -> object:
 
     In a ``session``, all that has to be made for several parts of it is made at once.
     """
-    if session is None:
-        return _deeply_forced(value, None)
-    session.wide += 1
-    try:
-        gathering = True
-        while gathering:
-            try:
-                return _deeply_forced(value, session)
-            except Unrealised:
-                if session.wide > 1:
-                    raise
-                gathering = session.make_wanted()
-    finally:
-        session.wide -= 1
-    return _deeply_forced(value, None)
+    return _deeply_forced(value, None) if session is None else force_widely(session, _DeepForce(value))
+
+
+@final
+class _DeepForce(WideForce):
+    def __init__(self, value: object) -> None:
+        self.value: Final = value
+
+    def attempt(self, session: Session) -> object:
+        return _deeply_forced(self.value, session if session.wide else None)
 
 
 def _deeply_forced(value: object, session: Session | None) -> object:

@@ -11,11 +11,12 @@ import math
 import re
 from collections.abc import Callable
 from json.encoder import encode_basestring
-from typing import Final
+from typing import Final, final
 
 from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.float_digits import digits
 from evaluator.builtins.table import Builtin
+from evaluator.builtins.wide import WideForce, force_widely
 from evaluator.runtime.brief import described
 from evaluator.runtime.bulk import LARGE_TEXT, PIECE, ask_for, joined, own_dict, own_list, packed
 from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string, stringified
@@ -256,28 +257,25 @@ def to_json_builtin(session: Session, value: object) -> object:
 
 def _written(session: Session, value: object) -> tuple[str, frozenset[str]]:
     """A value as JSON with its context. All that has to be made for several parts of it is made at once."""
-    depth = COUNTERS.depth
-    session.wide += 1
-    try:
-        gathering = True
-        while gathering:
-            try:
-                return _document(session, value)
-            except Unrealised:
-                if session.wide > 1:
-                    raise
-                COUNTERS.depth = depth
-                gathering = session.make_wanted()
-    finally:
-        COUNTERS.depth = depth
-        session.wide -= 1
-    return _document(session, value)
+    document = _Document(value)
+    force_widely(session, document)
+    return document.text, document.context
 
 
-def _document(session: Session, value: object) -> tuple[str, frozenset[str]]:
-    pieces: list[str] = []
-    context = write(session, value, pieces, NO_CONTEXT)
-    return joined(pieces), context
+@final
+class _Document(WideForce):
+    """A value as JSON, and the context of that."""
+
+    def __init__(self, value: object) -> None:
+        self.value: Final = value
+        self.text = ""
+        self.context = NO_CONTEXT
+
+    def attempt(self, session: Session) -> object:
+        pieces: list[str] = []
+        self.context = write(session, self.value, pieces, NO_CONTEXT)
+        self.text = joined(pieces)
+        return self.text
 
 
 # --- reading ---------------------------------------------------------------------------------------

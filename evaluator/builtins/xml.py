@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.table import Builtin
+from evaluator.builtins.wide import WideForce, force_widely
 from evaluator.code.functions import FormalsLambda, LambdaCode, PlainLambda
 from evaluator.runtime.bulk import PIECE, joined, packed
 from evaluator.runtime.coerce import NO_CONTEXT, make_string
@@ -196,31 +197,30 @@ def attribute(name: str, value: str) -> str:
 
 def _document(session: Session, value: object, locations: bool, strict: bool) -> _Writer:
     """A value put down. All that has to be made for several parts of it is made at once."""
-    session.wide += 1
-    try:
-        gathering = True
-        while gathering:
-            try:
-                return _written(session, value, locations, strict)
-            except Unrealised:
-                if session.wide > 1:
-                    raise
-                gathering = session.make_wanted()
-    finally:
-        session.wide -= 1
-    return _written(session, value, locations, strict)
-
-
-def _written(session: Session, value: object, locations: bool, strict: bool) -> _Writer:
-    writer = _Writer(session, locations, strict)
-    writer.pieces.append("<expr>\n")
-    depth = COUNTERS.depth
-    try:
-        writer.value(value, "  ")
-    finally:
-        COUNTERS.depth = depth
-    writer.pieces.append("</expr>\n")
+    document = _Document(value, locations, strict)
+    force_widely(session, document)
+    writer = document.writer
+    assert writer is not None
     return writer
+
+
+@final
+class _Document(WideForce):
+    """A value as XML: what wrote it."""
+
+    def __init__(self, value: object, locations: bool, strict: bool) -> None:
+        self.value: Final = value
+        self.locations: Final = locations
+        self.strict: Final = strict
+        self.writer: _Writer | None = None
+
+    def attempt(self, session: Session) -> object:
+        writer = _Writer(session, self.locations, self.strict)
+        self.writer = writer
+        writer.pieces.append("<expr>\n")
+        writer.value(self.value, "  ")
+        writer.pieces.append("</expr>\n")
+        return writer
 
 
 def to_xml(session: Session, value: object, locations: bool, strict: bool = True) -> str:

@@ -155,6 +155,6 @@ def _sieved(subject: str, value: str) -> bool:
 
 
 def _in_store(url: str, value: str) -> bool:
-    from evaluator.store_access import in_store
+    from evaluator.stores.access import in_store
 
     return in_store(url, value.split("//"))

@@ -14,7 +14,7 @@ from evaluator.runtime.printer import show
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import Attrs, Thunk
 from evaluator.session import Session
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 from evaluator.syntax.parser import parse
 
 

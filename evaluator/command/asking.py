@@ -20,7 +20,7 @@ from evaluator.runtime.coerce import as_string, canonical, coerce
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, Attrs
 from evaluator.session import Session, base_env, search_path_entries
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 from evaluator.syntax.parser import parse
 
 _LOCATOR: Final = re.compile(r"channel:|(?:https?|file|git|s3|ssh|ftp)[a-z+]*://")

@@ -155,7 +155,7 @@ def ignore_interrupts() -> None:
 
 def end_builds() -> None:
     """Ends what is being built for evaluations of this process."""
-    realising = sys.modules.get("evaluator.realising")
+    realising = sys.modules.get("evaluator.stores.building")
     if realising is not None:
         realising.end_builds()
 

@@ -20,7 +20,7 @@ from evaluator.flakes.outline import outline
 from evaluator.flakes.reference import parse_located, shown
 from evaluator.io.files import Files
 from evaluator.session import Session
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 
 COMMANDS: Final = {
     "lock": "lock the inputs that are not locked yet, and write flake.lock",

@@ -420,7 +420,7 @@ def fetcher_of(session: Session) -> Fetcher:
     """Who fetches for a session: whoever it was told, else one that asks this machine only."""
     found = session.fetcher
     if found is None:
-        from evaluator.store_access import LocalAccess
+        from evaluator.stores.access import LocalAccess
 
         access = session.store()
         if not isinstance(access, LocalAccess):

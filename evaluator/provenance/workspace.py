@@ -19,12 +19,12 @@ from evaluator.provenance.data import Facts, Failure, Member, Target
 from evaluator.provenance.describe import facts, member
 from evaluator.provenance.failures import failures
 from evaluator.provenance.generation import OBSERVED_CALLS, Generation, Surroundings
-from evaluator.realisation import StoreAccess
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, force
 from evaluator.session import search_path_entries
+from evaluator.stores.protocol import StoreAccess
 from store.store_path import STORE_DIR
 
 _REMEMBERED: Final = 4

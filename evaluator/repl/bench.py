@@ -18,7 +18,7 @@ from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.source import Place, SourceFile
 from evaluator.runtime.values import Attrs, Code, Env
 from evaluator.session import base_env
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 from evaluator.syntax.parser import parse
 
 

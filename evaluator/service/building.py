@@ -105,7 +105,7 @@ class _Builds:
 
     def _make(self, element: str, cancel: threading.Event, before: threading.Thread | None) -> None:
         from builder.outcome import BuildFailed, Cancelled, Wish
-        from evaluator.realising import failure_message
+        from evaluator.stores.building import failure_message
 
         if before is not None:
             before.join()  # one that was cancelled, on its way out
@@ -126,7 +126,7 @@ class _Builds:
         with self._mutex:
             if self._realiser is None:
                 from builder.realise import Realiser
-                from evaluator.store_access import LocalAccess
+                from evaluator.stores.access import LocalAccess
 
                 self._realiser = Realiser(LocalAccess(self._url, writes=True).castore, on_event=self._hear)
             return self._realiser

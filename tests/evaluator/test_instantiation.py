@@ -15,7 +15,7 @@ from evaluator.builtins.install import open_session
 from evaluator.cli import main
 from evaluator.io.files import Files
 from evaluator.runtime.errors import EvalError
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
 from store.composition.protocol import Store

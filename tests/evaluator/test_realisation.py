@@ -20,7 +20,7 @@ from evaluator.limits import Limits
 from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted
 from evaluator.runtime.printer import show
 from evaluator.session import Session
-from evaluator.store_access import LocalAccess
+from evaluator.stores.access import LocalAccess
 from evaluator.thread import evaluation_thread
 from tests.evaluator.evaluating import NIX_ENVIRONMENT
 from tests.evaluator.plain_builds import PlainRealiser

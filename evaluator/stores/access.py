@@ -14,8 +14,8 @@ from evaluator.runtime.errors import EvalError, Unrealised
 if TYPE_CHECKING:
     from builder.checkouts import Checkouts
     from builder.realise import Realiser
-    from evaluator.realising import Realising
     from evaluator.session import Session
+    from evaluator.stores.building import Realising
     from store.castore.path_info import PathInfo
     from store.composition.castore_store import CastoreStore
     from store.composition.protocol import Store
@@ -73,7 +73,7 @@ class LocalAccess:
 
     def build_with(self, realiser: Realiser) -> None:
         """What evaluation needs is made by ``realiser``, instead of one of its own."""
-        from evaluator.realising import Realising
+        from evaluator.stores.building import Realising
 
         self._realising = Realising(self.castore, self._settings, realiser)
 
@@ -144,7 +144,7 @@ class LocalAccess:
     def make(self, session: Session, wanted: list[str]) -> None:
         """Makes what elements of a string context name, whatever evaluation may build. Raises EvalError."""
         if self._realising is None:
-            from evaluator.realising import Realising
+            from evaluator.stores.building import Realising
 
             self._realising = Realising(self.castore, self._settings)
         self._realising.realise(session, wanted)
@@ -161,7 +161,7 @@ class LocalAccess:
 
     def write(self, session: Session, drv_paths: list[str]) -> None:
         """Writes derivations of ``session``; its answer is known to hold while they are there. Raises EvalError."""
-        from evaluator.instantiation import write_derivations
+        from evaluator.stores.writing import write_derivations
         from store.castore.services import StoreError
 
         try:

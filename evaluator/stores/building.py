@@ -137,7 +137,7 @@ class Realising:
         return True
 
     def _write(self, session: Session, drv_paths: list[str]) -> None:
-        from evaluator.instantiation import write_derivations
+        from evaluator.stores.writing import write_derivations
 
         write_derivations(session, self._store, drv_paths)
 
