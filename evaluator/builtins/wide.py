@@ -14,7 +14,7 @@ class WideForce:
     """One wide force, which can be begun anew."""
 
     def attempt(self, session: Session) -> object:
-        """Does it. While ``session.wide``, what is missing is passed over, and the first Unrealised raised at the end."""
+        """Does it. While ``session.wide``, what is missing is passed over, and raised (the first) at the end."""
         raise NotImplementedError
 
 
