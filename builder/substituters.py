@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -18,9 +18,9 @@ from builder.progress import Event, Unanswered
 from builder.settings import Settings, SettingsError
 from store.castore.path_info import PathInfo
 from store.castore.services import Refused, StoreError, Unreachable
+from store.combinators.passing_on import PassingOn
 from store.composition.addresses import proves_itself
-from store.composition.protocol import Store, Tree
-from store.nar_reader import Source
+from store.composition.protocol import Store
 from store.records import dataclass
 from store.signatures import BadKey, trusted, who_signed
 
@@ -96,35 +96,18 @@ class Substituters:
         return None
 
 
-class Verified:
+class Verified(PassingOn):
     """A store of which only that counts which proves itself or is signed by one of ``keys`` (``NAME:BASE64``)."""
 
     def __init__(self, store: Store, keys: Iterable[str]) -> None:
-        self.store = store
-        self.store_dir = store.store_dir
-        self.uri = store.uri
+        super().__init__(store)
         self._keys = trusted(keys)
 
     def query(self, path: str) -> PathInfo | None:
-        return self._trusted(self.store.query(path))
+        return self._trusted(super().query(path))
 
     def by_digest(self, digest: str) -> PathInfo | None:
-        return self._trusted(self.store.by_digest(digest))
-
-    def paths(self) -> Iterator[str]:
-        return self.store.paths()
-
-    def nar(self, info: PathInfo) -> Iterator[bytes]:
-        return self.store.nar(info)
-
-    def tree(self, info: PathInfo) -> Tree:
-        return self.store.tree(info)
-
-    def add(self, info: PathInfo, source: Source) -> PathInfo:
-        return self.store.add(info, source)
-
-    def close(self) -> None:
-        self.store.close()
+        return self._trusted(super().by_digest(digest))
 
     def _trusted(self, info: PathInfo | None) -> PathInfo | None:
         if info is None or proves_itself(info, self.store_dir):
