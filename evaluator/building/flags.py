@@ -10,12 +10,8 @@ from evaluator.command.flags import Flag, Options, UsageError
 
 CHOOSING: Final = [
     Flag("-A --attr", "PATH", "build the attribute at this path (any number of times)"),
-    Flag("-E --expr", "", "what is given are expressions, not files"),
-    Flag("--flake", "", "what is given are outputs of flakes: REF#ATTR"),
-    Flag("--impure", "", "let flakes see files, variables and the time, and fetch what is not pinned"),
-    Flag("--arg", "NAME EXPR", "an argument for functions: an expression"),
-    Flag("--argstr", "NAME TEXT", "the same, a string"),
-    Flag("-I --include", "ENTRY", "a search path entry, NAME=PATH or PATH, before those of NIX_PATH"),
+    *flags.GIVEN,
+    *flags.ARGUMENTS,
     Flag("--no-ifd", "", "refuse to build anything that evaluation itself asks for"),
 ]
 
@@ -42,7 +38,7 @@ SHOWING: Final = [
 
 OTHERS: Final = [
     Flag("--store", "URL", "the store: local:/FOLDER, … (default: $TVIX_STORE, else local:)"),
-    Flag("--option", "NAME VALUE", "change a setting of Nix; --NAME, --no-NAME or --NAME VALUE do so, too"),
+    flags.SETTING,
     Flag("--help", "", "print this"),
     Flag("--version", "", "print the version and how the evaluator runs"),
 ]
@@ -83,8 +79,6 @@ class BuildOptions(Options):
 
     def take(self, flag: str, values: list[str]) -> None:
         match flag:
-            case "--no-ifd":
-                self.settings["allow-import-from-derivation"] = "false"
             case "--dry-run":
                 self.dry_run = True
             case "-o" | "--out-link":
@@ -93,8 +87,6 @@ class BuildOptions(Options):
                     raise UsageError(f"flag '{flag}' requires a path; --no-out-link makes no link")
             case "--no-out-link":
                 self.link = ""
-            case "-j" | "--max-jobs":
-                self.settings["max-jobs"] = values[0]
             case "-k" | "--keep-going" | "-K" | "--keep-failed":
                 self.settings[_FLAGS[flag]] = "true"
             case "--cores" | "--timeout" | "--max-silent-time":
@@ -132,10 +124,7 @@ def usage() -> str:
         "Prints the store paths of the outputs.",
     ]
     for table in (CHOOSING, BUILDING, SHOWING, OTHERS):
-        lines.append("")
-        for flag in table:
-            left = ", ".join(flag.spellings) + "".join(f" {value}" for value in flag.values)
-            lines.append(f"  {left:<28} {flag.does}")
+        lines += ["", *flags.rows(table, 28)]
     lines.append("")
     lines += [f"  {name:<28} {does}" for name, does in COMMANDS.items()]
     lines += [

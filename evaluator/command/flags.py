@@ -23,14 +23,23 @@ class Flag:
         self.does: Final = does
 
 
-ASKING: Final = [
+#: What is given, and to what: the same for all commands that evaluate.
+GIVEN: Final = [
     Flag("-E --expr", "", "what is given are expressions, not files"),
     Flag("--flake", "", "what is given are outputs of flakes: REF#ATTR"),
     Flag("--impure", "", "let flakes see files, variables and the time, and fetch what is not pinned"),
-    Flag("-A --attr", "PATH", "print the attribute at this path of the value (any number of times)"),
+]
+ARGUMENTS: Final = [
     Flag("--arg", "NAME EXPR", "an argument for functions: an expression"),
     Flag("--argstr", "NAME TEXT", "the same, a string"),
     Flag("-I --include", "ENTRY", "a search path entry, NAME=PATH or PATH, before those of NIX_PATH"),
+]
+SETTING: Final = Flag("--option", "NAME VALUE", "change a setting of Nix; --NAME, --no-NAME or --NAME VALUE do so, too")
+
+ASKING: Final = [
+    *GIVEN,
+    Flag("-A --attr", "PATH", "print the attribute at this path of the value (any number of times)"),
+    *ARGUMENTS,
     Flag("--eval --eval-only", "", "print values; this is the default"),
     Flag("--instantiate", "", "write derivations to the store, in sets and lists too, and print their .drv paths"),
     Flag("--parse --parse-only", "", "print the syntax tree, do not evaluate"),
@@ -50,7 +59,7 @@ PRINTING: Final = [
 LIMITING: Final = [
     Flag("--max-seconds", "N", "give up after so long"),
     Flag("--max-memory", "MB", "give up when the process takes more memory"),
-    Flag("--option", "NAME VALUE", "change a setting of Nix; --NAME, --no-NAME or --NAME VALUE do so, too"),
+    SETTING,
     Flag("--no-ifd", "", "refuse to build what evaluation itself needs (allow-import-from-derivation false)"),
     Flag("-j --max-jobs", "N", "so many builds at once, where evaluation needs some"),
     Flag("--no-eval-cache", "", "evaluate, even if the answer is known and nothing has changed since"),
@@ -221,6 +230,15 @@ def _setting(word: str) -> tuple[str, str | None]:
     raise UsageError(f"unrecognised flag '{word}'")
 
 
+def rows(table: Sequence[Flag], width: int) -> list[str]:
+    """The flags of a table as ``--help`` prints them, what they do from column ``width`` on."""
+    found: list[str] = []
+    for flag in table:
+        left = ", ".join(flag.spellings) + "".join(f" {value}" for value in flag.values)
+        found.append(f"  {left:<{width}} {flag.does}")
+    return found
+
+
 def usage() -> str:
     """What ``--help`` prints."""
     lines = [
@@ -232,11 +250,8 @@ def usage() -> str:
         "",
         "A FILE may be a directory with a default.nix, <NAME> for what is on the search path, or - for standard input.",
     ]
-    for flags in (ASKING, PRINTING, LIMITING):
-        lines.append("")
-        for flag in flags:
-            left = ", ".join(flag.spellings) + "".join(f" {value}" for value in flag.values)
-            lines.append(f"  {left:<26} {flag.does}")
+    for table in (ASKING, PRINTING, LIMITING):
+        lines += ["", *rows(table, 26)]
     lines += [
         "",
         "Other flags of nix-instantiate are accepted. examples:",

@@ -42,7 +42,7 @@ FLAGS: Final = [
     Flag("--refresh", "", "ask again about all that may have changed since it was fetched"),
     Flag("--impure", "", "accepted; nothing is pure here unless --pure-eval says so"),
     Flag("--store", "URL", "the store to fetch into (default: $TVIX_STORE, else local:)"),
-    Flag("--option", "NAME VALUE", "change a setting of Nix; --NAME, --no-NAME or --NAME VALUE do so, too"),
+    flags.SETTING,
     Flag("--show-trace", "", "print all steps that led to an error"),
     Flag("--help", "", "print this"),
 ]
@@ -136,10 +136,7 @@ def usage() -> str:
         "",
     ]
     lines += [f"  {name:<28} {does}" for name, does in COMMANDS.items()]
-    lines.append("")
-    for flag in FLAGS:
-        left = ", ".join(flag.spellings) + "".join(f" {value}" for value in flag.values)
-        lines.append(f"  {left:<28} {flag.does}")
+    lines += ["", *flags.rows(FLAGS, 28)]
     lines += [
         "",
         "examples:",
