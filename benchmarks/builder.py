@@ -17,11 +17,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.contenders import Used, run
 from benchmarks.numbers import median, table
 from store import compiled
 
@@ -69,14 +69,6 @@ CASES = [
 ]
 
 
-@dataclass
-class Used:
-    """Seconds by the clock, and of the processor."""
-
-    seconds: float
-    processor: float
-
-
 class Bench:
     """Both sides with their stores."""
 
@@ -116,16 +108,10 @@ class Bench:
         return self._timed(command)
 
     def _timed(self, command: list[str]) -> Used:
-        with tempfile.TemporaryFile() as errors:
-            started = time.perf_counter()
-            child = subprocess.Popen(command, env=self.environ, stdout=subprocess.DEVNULL, stderr=errors)
-            _, status, usage = os.wait4(child.pid, 0)
-            seconds = time.perf_counter() - started
-            child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode:
-                errors.seek(0)
-                raise SystemExit(f"{' '.join(command)}: {errors.read().decode(errors='replace')}")
-        return Used(seconds, usage.ru_utime + usage.ru_stime)
+        try:
+            return run(command, self.environ, folder=None, heard=False)
+        except RuntimeError as error:
+            raise SystemExit(str(error)) from None
 
 
 def measure(bench: Bench, cases: list[Case], runs: int, sides: list[str]) -> dict[str, dict[str, list[Used]]]:

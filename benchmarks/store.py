@@ -88,7 +88,7 @@ class Bench:
 
     def as_json(self) -> dict[str, object]:
         """The figures as plain data."""
-        rows = {name: {side: vars(used) for side, used in sides.items()} for name, sides in self.rows.items()}
+        rows = {name: {side: _figures(used) for side, used in sides.items()} for name, sides in self.rows.items()}
         machine = {"processors": os.cpu_count(), "load": os.getloadavg()}
         return {"mode": compiled.mode(), "runs": self.runs, "machine": machine, "figures": rows, "bytes": self.sizes}
 
@@ -187,6 +187,10 @@ def _median(found: list[Used]) -> Used:
         median(used.processor for used in found),
         max(used.megabytes for used in found),
     )
+
+
+def _figures(used: Used) -> dict[str, float]:
+    return {"seconds": used.seconds, "processor": used.processor, "megabytes": used.megabytes}
 
 
 def _ratio(ours: float, nix: float) -> str:
