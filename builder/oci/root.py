@@ -17,7 +17,6 @@ import shutil
 import struct
 from pathlib import Path
 
-from builder.canonical import remove_tree
 from builder.scratch import ScratchFolders
 
 UID = 1000
@@ -108,10 +107,3 @@ def _fill(root: Path, files: dict[str, str], shell: str | None, store_dir: str) 
     if shell is not None:
         shutil.copyfile(shell, root / "bin/sh")
         (root / "bin/sh").chmod(0o555)
-
-
-def remove_old_roots(folder: Path, keep: set[Path]) -> None:
-    """Remove the roots that were made for other shells or by older versions."""
-    for made in folder.glob("root-*"):
-        if made not in keep:
-            remove_tree(str(made))

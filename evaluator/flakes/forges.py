@@ -16,7 +16,6 @@ from builder.fetch.limits import Limits
 from builder.fetch.transfer import downloaded
 
 SCHEME = "https"
-KINDS = frozenset(["github", "gitlab", "sourcehut"])
 _HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "git.sr.ht"}
 _MOST = 1 << 24
 
