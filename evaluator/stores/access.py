@@ -142,7 +142,10 @@ class LocalAccess:
         self.make(session, wanted)
 
     def make(self, session: Session, wanted: list[str]) -> None:
-        """Makes what elements of a string context name, whatever evaluation may build. Raises EvalError."""
+        """Makes what elements of a string context name (no declared fetches), whatever evaluation may build.
+
+        Raises EvalError.
+        """
         if self._realising is None:
             from evaluator.stores.building import Realising
 

@@ -92,7 +92,10 @@ class Realising:
         self._failed: Final[dict[str, tuple[str, str, list[str], int]]] = {}
 
     def realise(self, session: Session, wanted: list[str]) -> None:
-        """Makes what elements of a string context name. Raises EvalError: BuildFailure for what cannot be built."""
+        """Makes what elements of a string context name, declared fetches apart.
+
+        Raises EvalError: BuildFailure for what cannot be built.
+        """
         from builder.outcome import BuildFailed, Cancelled, RealiseError, Wish
         from builder.settings import SettingsError
         from store.castore.services import StoreError
@@ -100,10 +103,9 @@ class Realising:
         for element in wanted:
             if element in self._failed:
                 raise BuildFailure(self._failed[element][0], element, *self._failed[element][1:])
-        missing = [element for element in wanted if not self._fetched(session, element)]
-        wishes = [Wish.of(element) for element in missing if not element.startswith("=")]
-        if len(wishes) < len(missing):
-            raise Unrealised(next(element for element in missing if element.startswith("=")))
+        wishes = [Wish.of(element) for element in wanted if not element.startswith("=")]
+        if len(wishes) < len(wanted):
+            raise Unrealised(next(element for element in wanted if element.startswith("=")))
         if not wishes:
             return
         try:
@@ -118,8 +120,8 @@ class Realising:
                     self._view.close()
                     self._view = None
         except BuildFailed as failed:
-            self._note(failed, missing)
-            element = next((each for each in missing if each in self._failed), missing[0])
+            self._note(failed, wanted)
+            element = next((each for each in wanted if each in self._failed), wanted[0])
             raise BuildFailure(
                 failure_message(failed), element, failed.drv_path, list(failed.log), failed.exit_code
             ) from None
@@ -127,14 +129,6 @@ class Realising:
             raise EvalError("the build was cancelled") from None
         except (RealiseError, SettingsError, StoreError, ValueError) as error:
             raise EvalError(str(error)) from None
-
-    def _fetched(self, session: Session, element: str) -> bool:
-        """Whether an element is a declared fetch, which is done now. Raises EvalError."""
-        fetch = session.fetches.get(element)
-        if fetch is None:
-            return False
-        fetch.run(self._store)
-        return True
 
     def _write(self, session: Session, drv_paths: list[str]) -> None:
         from evaluator.stores.writing import write_derivations
