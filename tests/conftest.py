@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
     installed = str(Path(compiled.__file__).parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [installed, str(ROOT), *inherited]))
     os.environ["PYTHONSAFEPATH"] = "1"
+    # A shell that puts us into the background, or nohup, has us ignore signals that tests send to what they start.
+    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(ignored) is signal.SIG_IGN:
+            signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else signal.SIG_DFL)
     # No test writes to the user's own store.
     folder = tempfile.mkdtemp(prefix="tvix-test-store-")
     os.environ["TVIX_STORE"] = f"local:{folder}"
