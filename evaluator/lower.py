@@ -7,7 +7,7 @@ an evaluation touches cost more than their parse. Variables become (depth, slot)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from mypy_extensions import i32, i64
 
@@ -62,14 +62,13 @@ from evaluator.code.variables import (
     Undefined,
     WithVariable,
 )
+from evaluator.observations import CallLog
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
+from evaluator.runtime.host import Host
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
 from evaluator.runtime.values import Code, Env, PathValue, Thunk, elsewhere, spend
 from evaluator.syntax import strings, tree
-
-if TYPE_CHECKING:
-    from evaluator.session import Session
 
 
 @final
@@ -201,7 +200,7 @@ class ShownTree(Shown):
         from evaluator.syntax.printer import show_part
 
         lowering = self.lowering
-        return show_part(lowering.file.text, self.expr, self.base, lowering.directory, lowering.session.home())
+        return show_part(lowering.file.text, self.expr, self.base, lowering.directory, lowering.host.home())
 
 
 def origin(expr: tree.Expr, base: int) -> int:
@@ -328,13 +327,25 @@ class Pieces:
         return entry.nested
 
 
+class LoweringHost(Host):
+    """What lowering asks of whoever has it done."""
+
+    def __init__(self) -> None:
+        #: What names mean that no text binds.
+        self.globals: Final[dict[str, object]] = {}
+
+    def log_for(self, file: SourceFile, start: int) -> CallLog | None:
+        """Where calls of the lambda at ``start`` are noted; None if they are not."""
+        raise NotImplementedError
+
+
 @final
 class Lowering(Pieces):
-    """Lowers the expressions of one file for one session."""
+    """Lowers the expressions of one file for one host."""
 
-    def __init__(self, session: Session, file: SourceFile, directory: str) -> None:
+    def __init__(self, host: LoweringHost, file: SourceFile, directory: str) -> None:
         super().__init__(file)
-        self.session: Final = session
+        self.host: Final = host
         self.directory: Final = directory
         #: How many expressions nest around the one that is being lowered since depth was counted last.
         self.level: i64 = 0
@@ -480,7 +491,7 @@ class Lowering(Pieces):
                     return Local(depth, slot)
             depth += 1
             at = at.parent
-        value = self.session.globals.get(name)
+        value = self.host.globals.get(name)
         if isinstance(value, Thunk):
             return Delayed(value)
         if value is not None:
@@ -586,7 +597,7 @@ class Lowering(Pieces):
             else:
                 codes.append(self.expr(interpolation.expr, base, scope))
                 spots.append(self.spot(interpolation, base))
-        return InterpolateCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
+        return InterpolateCode(self.host, codes, spots, self.file, base + expr.start, base + expr.end)
 
     def spot(self, part: tree.Interpolation, base: int) -> Operand:
         """Where an interpolation stands, and the expression in it."""
@@ -605,7 +616,7 @@ class Lowering(Pieces):
             piece = text[base + part.start : base + part.end]
             if index == 0:
                 if piece.startswith("~"):
-                    piece = self.session.home() + piece[1:]
+                    piece = self.host.home() + piece[1:]
                 elif not piece.startswith("/"):
                     piece = self.directory + "/" + piece
                 first = piece
@@ -613,13 +624,13 @@ class Lowering(Pieces):
             spots.append(None)
         if len(codes) == 1:
             return Constant(PathValue(canonical(first)))
-        return PathCode(self.session, codes, spots, self.file, base + expr.start, base + expr.end)
+        return PathCode(self.host, codes, spots, self.file, base + expr.start, base + expr.end)
 
     def search_path(self, expr: tree.SearchPath, base: int, scope: Scope | None) -> Code:
-        """``<name>``: ``__findFile __nixPath "name"`` where the text binds one of the two, else the session's path."""
+        """``<name>``: ``__findFile __nixPath "name"`` where the text binds one of the two, else the host's path."""
         start, end = base + expr.start, base + expr.end
         if not bound(scope, "__findFile") and not bound(scope, "__nixPath"):
-            return SearchPathCode(self.session, expr.name, self.file, start, end)
+            return SearchPathCode(self.host, expr.name, self.file, start, end)
         find_file = self.variable("__findFile", start, scope)
         return Call2(find_file, self.variable("__nixPath", start, scope), Constant(expr.name), self.file, start, end)
 
@@ -640,7 +651,7 @@ class Lowering(Pieces):
         if op == "//":
             return UpdateCode(operands)
         if op == "+":
-            return AddCode(self.session, operands)
+            return AddCode(self.host, operands)
         if op == "++":
             return ConcatCode(operands)
         if op == "==":
@@ -688,7 +699,7 @@ class Lowering(Pieces):
         inner = self.lambda_scope(expr, scope)
         body = Lazy(self, inner, expr.body, base, name)
         start, end = base + expr.start, base + expr.end
-        log = self.session.log_for(self.file, start)
+        log = self.host.log_for(self.file, start)
         formals = expr.formals
         if formals is None:
             argument = expr.name

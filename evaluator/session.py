@@ -12,7 +12,7 @@ from evaluator.code.nesting import Nested
 from evaluator.corepkgs import FOLDER
 from evaluator.fetching import Fetching
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
-from evaluator.lower import Lowering, Scope
+from evaluator.lower import Lowering, LoweringHost, Scope
 from evaluator.observations import CallLog, Observations
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, Unrealised
@@ -58,7 +58,7 @@ class Imports:
 
 
 @final
-class Session:
+class Session(LoweringHost):
     """Everything that evaluating needs besides code and environments.
 
     As made here it knows no built-in functions: :func:`evaluator.builtins.install.open_session` gives it those.
@@ -76,6 +76,7 @@ class Session:
         tolerant: bool = False,
         shared: str = "",
     ) -> None:
+        super().__init__()
         self.files: Final = files
         self.search_path: Final[list[tuple[str, str]]] = [] if search_path is None else search_path
         self.system: Final = system or host_system()
@@ -90,7 +91,6 @@ class Session:
         loaded: Final = Recipes()
         self._recipes: Final = loaded
         self.derivations: Final = DerivationHashes(load=loaded.load)
-        self.globals: Final[dict[str, object]] = {}
         self.builtins: Attrs = EMPTY_ATTRS
         self.trace_output: list[str] | None = None
         #: What evaluation would have written to the store: derivations by path, and what the files of ``toFile``

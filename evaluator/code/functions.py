@@ -216,7 +216,7 @@ def call(function: object, argument: object, site: Code | None = None) -> object
             try:
                 value = force(argument) if function.strict else argument
                 running = True
-                return force(function.run(function.session, value))
+                return force(function.run(function.host, value))
             except EvalError as error:
                 if running:
                     builtin_called(error, function, site)
@@ -260,9 +260,9 @@ def call2(function: object, first: object, second: object) -> object:
                 stage = 1
                 b = force(second)
                 stage = 2
-                return force(function.run(function.session, a, b))
+                return force(function.run(function.host, a, b))
             stage = 2
-            return force(function.run(function.session, first, second))
+            return force(function.run(function.host, first, second))
         except EvalError as error:
             if stage == 2:
                 builtin_called(error, function, None)
@@ -324,13 +324,13 @@ def run_primop(primop: Primop, arguments: list[object], site: Code | None = None
     if primop.strict:
         arguments = _forced(arguments)
     run = primop.run
-    session = primop.session
+    host = primop.host
     try:
         if len(arguments) == 2:
-            return force(run(session, arguments[0], arguments[1]))
+            return force(run(host, arguments[0], arguments[1]))
         if len(arguments) == 3:
-            return force(run(session, arguments[0], arguments[1], arguments[2]))
-        return force(run(session, *arguments))
+            return force(run(host, arguments[0], arguments[1], arguments[2]))
+        return force(run(host, *arguments))
     except EvalError as error:
         builtin_called(error, primop, site)
         raise
@@ -393,7 +393,7 @@ class Call1(CallCode):
             try:
                 argument = self.argument.eval(env) if function.strict else self.argument.thunk(env)
                 running = True
-                return force(function.run(function.session, argument))
+                return force(function.run(function.host, argument))
             except EvalError as error:
                 if running:
                     builtin_called(error, function, self)
@@ -443,9 +443,9 @@ class Call2(CallCode):
                 stage = 1
                 second = self.second.eval(env)
                 stage = 2
-                return force(primop.run(primop.session, first, second))
+                return force(primop.run(primop.host, first, second))
             stage = 2
-            return force(primop.run(primop.session, self.first.thunk(env), self.second.thunk(env)))
+            return force(primop.run(primop.host, self.first.thunk(env), self.second.thunk(env)))
         except EvalError as error:
             if stage == 2:
                 builtin_called(error, primop, self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from mypy_extensions import i64
 
@@ -11,12 +11,10 @@ from evaluator.runtime.bulk import LARGE_TEXT, ask_for, concatenated
 from evaluator.runtime.coerce import NO_CONTEXT, canonical, coerce_into, make_string, rejoin
 from evaluator.runtime.compare import difference, equal, less
 from evaluator.runtime.errors import AssertionFailed, EvalError, InfiniteRecursion, TypeFault
+from evaluator.runtime.host import Host
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import MergedPositions, Place, SourceFile
 from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk
-
-if TYPE_CHECKING:
-    from evaluator.session import Session
 
 _MIN: Final = -(2**63)
 _MAX: Final = 2**63 - 1
@@ -515,9 +513,9 @@ _OPERAND: Final = "in an operand of '+'"
 class AddCode(BinaryCode):
     """``+``: numbers, strings, paths; the left side decides."""
 
-    def __init__(self, session: Session, operands: Operands) -> None:
+    def __init__(self, host: Host, operands: Operands) -> None:
         super().__init__(operands)
-        self.session: Final = session
+        self.host: Final = host
 
     def thunk(self, env: Env) -> object:
         left = self.left.ready(env)
@@ -573,7 +571,7 @@ class AddCode(BinaryCode):
     ) -> frozenset[str]:
         """Adds the text of an operand."""
         try:
-            return coerce_into(self.session, value, pieces, context, copy, False)
+            return coerce_into(self.host, value, pieces, context, copy, False)
         except EvalError as error:
             place = (self.operands.right_at if right else self.operands.left_at).whole()
             error.explain(_SEGMENT, place)
@@ -595,7 +593,7 @@ class InterpolateCode(Placed):
 
     def __init__(
         self,
-        session: Session,
+        host: Host,
         parts: list[Code],
         spots: list[Operand | None],
         file: SourceFile,
@@ -603,7 +601,7 @@ class InterpolateCode(Placed):
         end: int,
     ) -> None:
         super().__init__(file, start, end)
-        self.session: Final = session
+        self.host: Final = host
         self.parts: Final = parts
         self.spots: Final = spots
 
@@ -620,7 +618,7 @@ class InterpolateCode(Placed):
                     pieces.append(value)
                 else:
                     evaluated = True
-                    context = coerce_into(self.session, value, pieces, context, True, False)
+                    context = coerce_into(self.host, value, pieces, context, True, False)
                 index += 1
         except EvalError as error:
             note_segment(error, self.spots[index], evaluated)
@@ -652,7 +650,7 @@ class PathCode(Placed):
 
     def __init__(
         self,
-        session: Session,
+        host: Host,
         parts: list[Code],
         spots: list[Operand | None],
         file: SourceFile,
@@ -660,7 +658,7 @@ class PathCode(Placed):
         end: int,
     ) -> None:
         super().__init__(file, start, end)
-        self.session: Final = session
+        self.host: Final = host
         self.parts: Final = parts
         self.spots: Final = spots
 
@@ -674,7 +672,7 @@ class PathCode(Placed):
                 evaluated = False
                 value = part.eval(env)
                 evaluated = True
-                context = coerce_into(self.session, value, pieces, context, False, False)
+                context = coerce_into(self.host, value, pieces, context, False, False)
                 if context:
                     raise EvalError("a string that refers to a store path cannot be appended to a path", self.place())
                 index += 1
@@ -688,14 +686,14 @@ class PathCode(Placed):
 class SearchPathCode(Placed):
     """``<name>``."""
 
-    def __init__(self, session: Session, name: str, file: SourceFile, start: int, end: int) -> None:
+    def __init__(self, host: Host, name: str, file: SourceFile, start: int, end: int) -> None:
         super().__init__(file, start, end)
-        self.session: Final = session
+        self.host: Final = host
         self.name: Final = name
 
     def eval(self, env: Env) -> object:
         try:
-            return PathValue(self.session.find_file(self.name))
+            return PathValue(self.host.find_file(self.name))
         except EvalError as error:
             error.note("while calling the 'findFile' builtin", self.place())
             raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from evaluator.code.functions import call
 from evaluator.runtime.brief import brief, expected
 from evaluator.runtime.bulk import joined, packed
 from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
+from evaluator.runtime.host import Host
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import (
@@ -23,9 +24,6 @@ from evaluator.runtime.values import (
     force,
     spend,
 )
-
-if TYPE_CHECKING:
-    from evaluator.session import Session
 
 NO_CONTEXT: Final[frozenset[str]] = frozenset()
 _ELEMENT: Final = "while evaluating one element of the list"
@@ -174,7 +172,7 @@ def format_float(value: float) -> str:
 
 
 def coerce_into(
-    session: Session,
+    host: Host,
     value: object,
     pieces: list[str],
     context: frozenset[str],
@@ -201,14 +199,14 @@ def coerce_into(
         return context | value.context
     if isinstance(value, PathValue):
         if copy:
-            stored = session.store_path_of(value.path)
+            stored = host.store_path_of(value.path)
             pieces.append(stored)
             return context | {stored}
         pieces.append(value.path)
         return context
     if isinstance(value, Attrs):
         descend()
-        context = _coerce_attrs(session, value, pieces, context, copy, more)
+        context = _coerce_attrs(host, value, pieces, context, copy, more)
         COUNTERS.depth -= 1
         return context
     if more:
@@ -233,7 +231,7 @@ def coerce_into(
                 element = value[index]
                 try:
                     element = force(element)
-                    context = coerce_into(session, element, pieces, context, copy, more, _ELEMENT)
+                    context = coerce_into(host, element, pieces, context, copy, more, _ELEMENT)
                 except EvalError as error:
                     error.explain(_ELEMENT, None)
                     error.note(doing, None)
@@ -253,14 +251,14 @@ def not_text(value: object) -> EvalError:
 
 
 def _coerce_attrs(
-    session: Session, attrs: Attrs, pieces: list[str], context: frozenset[str], copy: bool, more: bool
+    host: Host, attrs: Attrs, pieces: list[str], context: frozenset[str], copy: bool, more: bool
 ) -> frozenset[str]:
     to_string = attrs.get("__toString")
     if to_string is not None:
         place = attrs.place_of("__toString")
         value = stringified(attrs, to_string, place)
         try:
-            return coerce_into(session, value, pieces, context, copy, more)
+            return coerce_into(host, value, pieces, context, copy, more)
         except EvalError as error:
             error.note("while using the result of the `__toString` attribute", place)
             raise
@@ -271,7 +269,7 @@ def _coerce_attrs(
     try:
         out_path = force(out_path)
         doing = "using"
-        return coerce_into(session, out_path, pieces, context, copy, more)
+        return coerce_into(host, out_path, pieces, context, copy, more)
     except EvalError as error:
         error.note(f"while {doing} the `outPath` attribute", attrs.place_of("outPath"))
         raise
@@ -288,55 +286,55 @@ def stringified(attrs: Attrs, to_string: object, place: Place | None) -> object:
         raise
 
 
-def coerce(session: Session, value: object, copy: bool, more: bool, doing: str = "") -> object:
+def coerce(host: Host, value: object, copy: bool, more: bool, doing: str = "") -> object:
     """``value`` coerced to a string value, as :func:`coerce_into` does."""
     value = force(value)
     if isinstance(value, (str, ContextString)):
         return value
     pieces: list[str] = []
     try:
-        context = coerce_into(session, value, pieces, NO_CONTEXT, copy, more, doing)
+        context = coerce_into(host, value, pieces, NO_CONTEXT, copy, more, doing)
     except EvalError as error:
         error.explain(doing, None)
         raise
     return make_string(rejoin(joined(pieces)), context)
 
 
-def coerce_to_path(session: Session, value: object, doing: str = "while realising the context of a path") -> str:
-    """An absolute path out of a path or a string that starts with a slash (context checked by the session)."""
+def coerce_to_path(host: Host, value: object, doing: str = "while realising the context of a path") -> str:
+    """An absolute path out of a path or a string that starts with a slash (context checked by the host)."""
     try:
-        return _path_of(session, value)
+        return _path_of(host, value)
     except EvalError as error:
         error.explain(doing, None)
         raise
 
 
-def _path_of(session: Session, value: object) -> str:
+def _path_of(host: Host, value: object) -> str:
     value = force(value)
     if isinstance(value, PathValue):
         return value.path
     if isinstance(value, Attrs):
         descend()
-        path = _path_of_attrs(session, value)
+        path = _path_of_attrs(host, value)
         COUNTERS.depth -= 1
         return path
     pieces: list[str] = []
-    context = coerce_into(session, value, pieces, NO_CONTEXT, False, False)
+    context = coerce_into(host, value, pieces, NO_CONTEXT, False, False)
     text = "".join(pieces)
     if not text.startswith("/"):
         raise EvalError(f"string '{text}' doesn't represent an absolute path").unexplained()
     if context:
-        session.need(context)
+        host.need(context)
     return canonical(text)
 
 
-def _path_of_attrs(session: Session, attrs: Attrs) -> str:
+def _path_of_attrs(host: Host, attrs: Attrs) -> str:
     to_string = attrs.get("__toString")
     if to_string is not None:
         place = attrs.place_of("__toString")
         value = stringified(attrs, to_string, place)
         try:
-            return _path_of(session, value)
+            return _path_of(host, value)
         except EvalError as error:
             error.note("while using the result of the `__toString` attribute", place)
             raise
@@ -347,7 +345,7 @@ def _path_of_attrs(session: Session, attrs: Attrs) -> str:
     try:
         out_path = force(out_path)
         doing = "using"
-        return _path_of(session, out_path)
+        return _path_of(host, out_path)
     except EvalError as error:
         error.note(f"while {doing} the `outPath` attribute", attrs.place_of("outPath"))
         raise

@@ -20,15 +20,13 @@ a value. Strings are decoded as UTF-8 with ``surrogateescape``; who counts, coun
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from mypy_extensions import i64
 
 from evaluator.runtime.errors import EvalError, InfiniteRecursion, Interrupted, StackOverflow
+from evaluator.runtime.host import Host
 from evaluator.runtime.source import MergedPositions, Names, Place, Positions
-
-if TYPE_CHECKING:
-    from evaluator.session import Session
 
 Env = list[object]
 """``[enclosing environment, slot 1, slot 2, …]``; a slot that is not yet filled holds None."""
@@ -695,19 +693,17 @@ class Closure:
 
 @final
 class Primop:
-    """A built-in function: ``run(session, argument, …)`` with ``arity`` arguments.
+    """A built-in function: ``run(host, argument, …)`` with ``arity`` arguments.
 
     ``strict`` promises that it forces all its arguments first thing: then callers may pass them
     forced, and need no thunks. Otherwise arguments are values or thunks.
     """
 
-    def __init__(
-        self, name: str, arity: int, run: Callable[..., object], session: Session, strict: bool, doc: str
-    ) -> None:
+    def __init__(self, name: str, arity: int, run: Callable[..., object], host: Host, strict: bool, doc: str) -> None:
         self.name: Final = name
         self.arity: Final[i64] = arity
         self.run: Final = run
-        self.session: Final = session
+        self.host: Final = host
         self.strict: Final = strict
         self.doc: Final = doc
 
