@@ -356,6 +356,21 @@ class DerivationHashes:
             pending.pop()
         return self._known[drv_path]
 
+    def realisation_ids(self, drv: Derivation) -> dict[str, str]:
+        """Under which ids it is noted what ``drv``'s outputs became (:mod:`store.castore.realisation`), by their names.
+
+        None for impure ones: each build is another. Raises as :meth:`modulo`.
+        """
+        kind = drv.kind()
+        if kind == IMPURE:
+            return {}
+        if kind == FIXED:
+            digests = self._compute(drv).hashes
+        else:
+            text = _Parts(drv).text(_inputs(self._replaced_inputs(drv).inputs), masked=True)
+            digests = _same_for_all(drv, sha256_hex(text), True).hashes
+        return {name: f"sha256:{digests[name]}!{name}" for name in drv.outputs}
+
     def _loaded(self, drv_path: str) -> Derivation:
         if self._load is None:
             raise DerivationError(f"derivation '{drv_path}' is not known")

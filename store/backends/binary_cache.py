@@ -1,7 +1,7 @@
 """Nix's binary caches: narinfos and compressed archives as files, over any transport.
 
 Specification: the Nix manual, "Serving a Nix store via HTTP", and what Nix 2.8 writes: ``nix-cache-info``,
-``DIGEST.narinfo``, ``nar/FILEHASH.nar.xz``, ``DIGEST.ls``.
+``DIGEST.narinfo``, ``nar/FILEHASH.nar.xz``, ``DIGEST.ls``, ``realisations/ID.doi``.
 
 **A cache is not trusted.** A narinfo counts only with a signature by a trusted key (unless the user says otherwise) or
 when the path follows from the archive's hash. An archive is decompressed no further than its announced size and counts
@@ -20,13 +20,16 @@ from typing import BinaryIO, cast
 from store import listing, narinfo, signatures
 from store.backends import compression as compressions
 from store.backends.transports import Transport, read_pieces
+from store.castore import realisation
 from store.castore.path_info import PathInfo, from_narinfo
+from store.castore.realisation import Realisation, RealisationError
 from store.castore.services import ReadOnly, Refused, StoreError
 from store.composition.addresses import proves_itself
 from store.composition.archives import ArchiveTree, PiecesSource, checked, read_through
 from store.hashes import Hash
 from store.nar_reader import Source
 from store.narinfo import NarInfo, NarInfoError
+from store.records import replace
 from store.signatures import SecretKey
 from store.store_path import STORE_DIR, check_store_path, digest_of
 
@@ -79,6 +82,30 @@ class BinaryCache:
     def by_digest(self, digest: str) -> PathInfo | None:
         found = self._narinfo(digest)
         return None if found is None else from_narinfo(found)
+
+    def realisation(self, id: str) -> Realisation | None:
+        self._greet(write=False)
+        where = f"{self.uri}/{_realisation_name(id)}"
+        data = self.transport.get(_realisation_name(id), realisation.MAX_SIZE)
+        if data is None:
+            return None
+        try:
+            found = realisation.parse(data, self.store_dir)
+        except RealisationError as error:
+            raise Refused(f"{where}: {error}") from None
+        if found.id != id:
+            raise Refused(f"{where} tells about '{found.id}'")
+        if self._require:
+            self._expect_signed(found.fingerprint(), found.signatures, where)
+        return found
+
+    def put_realisation(self, known: Realisation) -> None:
+        if not self._writable:
+            raise ReadOnly(f"{self.uri} is only read from")
+        if self._secret is not None:
+            mine = self._secret.sign(known.fingerprint())
+            known = replace(known, signatures=tuple(dict.fromkeys([*known.signatures, mine])))
+        self._write_small(_realisation_name(known.id), known.to_text().encode(), "application/json")
 
     def paths(self) -> Iterator[str]:
         for name in self.transport.names(".narinfo"):
@@ -165,9 +192,12 @@ class BinaryCache:
     def _expect_signature(self, found: NarInfo, where: str) -> None:
         if not self._require or proves_itself(from_narinfo(found), self.store_dir):
             return
-        if signatures.who_signed(found.fingerprint(), found.signatures, self._trusted):
+        self._expect_signed(found.fingerprint(), found.signatures, where)
+
+    def _expect_signed(self, fingerprint: str, given: Sequence[str], where: str) -> None:
+        if signatures.who_signed(fingerprint, given, self._trusted):
             return
-        names = [signature.partition(":")[0] for signature in found.signatures]
+        names = [signature.partition(":")[0] for signature in given]
         mine = set(names) & self._trusted.keys()
         if mine:
             reason = f"the signature by '{sorted(mine)[0]}' is wrong"
@@ -249,6 +279,10 @@ class _Packed:
             self._hasher.update(data)
             self._size += len(data)
             self._file.write(data)
+
+
+def _realisation_name(id: str) -> str:
+    return f"realisations/{id}.doi"
 
 
 def _safe(url: str, uri: str) -> str:

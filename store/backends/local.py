@@ -25,7 +25,7 @@ from weakref import WeakSet
 
 from store.backends import packs, schema
 from store.backends.local_batch import Batch
-from store.backends.local_services import LocalBlobs, LocalDirectories, LocalPathInfos
+from store.backends.local_services import LocalBlobs, LocalDirectories, LocalPathInfos, LocalRealisations
 from store.backends.packs import PackReader
 from store.store_path import STORE_DIR
 
@@ -89,6 +89,7 @@ class LocalCastore:
         self.blobs = LocalBlobs(self)
         self.directories = LocalDirectories(self)
         self.path_infos = LocalPathInfos(self)
+        self.realisations = LocalRealisations(self)
 
     @property
     def db(self) -> sqlite3.Connection:

@@ -13,6 +13,8 @@ from store.backends import packs
 from store.backends.packs import PackWriter
 from store.castore import nodes, path_info
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
+from store.store_path import digest_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +34,7 @@ class Batch:
         self.blobs: dict[bytes, tuple[int, bytes]] = {}
         self.directories: dict[bytes, bytes] = {}
         self.infos: dict[str, PathInfo] = {}
+        self.realisations: dict[str, Realisation] = {}
         self.parts: list[bytes] = []
         self.filled = 0
         self.blocks: list[Future[tuple[int, int, int, bytes | None]]] = []
@@ -119,7 +122,7 @@ class Batch:
     def enter(self, db: sqlite3.Connection) -> None:
         """Have all of it on the disk and, in one transaction, in the database. Raises ``sqlite3.Error``."""
         blocks = self.finished_blocks()
-        if not blocks and not self.directories and not self.infos:
+        if not (blocks or self.directories or self.infos or self.realisations):
             return
         if self.pack is not None:
             self.pack.sync()
@@ -157,11 +160,17 @@ class Batch:
         now = int(time.time())
         db.executemany(
             "insert or replace into paths values (?, ?, ?, ?)",
-            ((key, *sealed(key, info), now) for key, info in self.infos.items()),
+            ((key, *sealed(key, path_info.encode(info)), now) for key, info in self.infos.items()),
+        )
+        db.executemany(
+            "insert or replace into realisations values (?, ?, ?, ?)",
+            (
+                (key, digest_of(known.path), *sealed(key, known.to_text().encode()))
+                for key, known in self.realisations.items()
+            ),
         )
 
 
-def sealed(key: str, info: PathInfo) -> tuple[bytes, bytes]:
-    """A path info as its row has it: encoded, and the digest that vouches for the row."""
-    encoded = path_info.encode(info)
+def sealed(key: str, encoded: bytes) -> tuple[bytes, bytes]:
+    """What is known of ``key`` as its row has it: encoded, and the digest that vouches for the row."""
     return encoded, nodes.blake3(key.encode() + encoded)[:16]

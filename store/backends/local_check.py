@@ -38,6 +38,7 @@ class Report:
     bad_chunks: list[bytes] = field(default_factory=list)
     bad_directories: list[bytes] = field(default_factory=list)
     bad_blobs: list[bytes] = field(default_factory=list)
+    bad_realisations: list[str] = field(default_factory=list)
     bad_paths: list[str] = field(default_factory=list)  #: base names, of some only the digest
     repaired: list[str] = field(default_factory=list)
 
@@ -65,6 +66,7 @@ def verify(store: LocalCastore, on_path: Callable[[str], None] | None = None) ->
         _check_blobs(store, report)
         _check_directories(store, report)
         _check_paths(store, report, on_path)
+        _check_realisations(store, report)
     except sqlite3.Error as error:
         raise schema.as_store_error(error, store.path) from error
     return report
@@ -177,6 +179,15 @@ def _check_paths(store: LocalCastore, report: Report, on_path: Callable[[str], N
             report.bad_paths.append(base_name(info.path))
 
 
+def _check_realisations(store: LocalCastore, report: Report) -> None:
+    for (id,) in _rows(store, report, "select id from realisations", str):
+        try:
+            store.realisations.get(id)
+        except Corrupt as error:
+            report.problems.append(f"{error}; what needs it is built again after its repair")
+            report.bad_realisations.append(id)
+
+
 def repair(store: LocalCastore, report: Report, other: Store) -> None:
     """Bring back from ``other`` what ``report`` says is damaged; what cannot be is added to the report's problems."""
     db = store.db
@@ -186,6 +197,7 @@ def repair(store: LocalCastore, report: Report, other: Store) -> None:
             _delete(db, "chunks", report.bad_chunks)
             _delete(db, "blobs", report.bad_blobs)
             _delete(db, "directories", report.bad_directories)
+            db.executemany("delete from realisations where id = ?", [(id,) for id in report.bad_realisations])
             db.execute("commit")
         except sqlite3.Error as error:
             if db.in_transaction:

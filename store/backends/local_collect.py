@@ -113,6 +113,7 @@ def _delete(store: LocalCastore, dead: list[str], left: Iterable[PathInfo]) -> N
     db.execute("begin immediate")
     try:
         db.executemany("delete from paths where digest = ?", [(_digest_of(path),) for path in dead])
+        db.execute("delete from realisations where digest not in (select digest from paths)")
         _sweep(store, left)
         stale = _drop_empty(db)
         db.execute("commit")

@@ -1,4 +1,4 @@
-"""The services of a local castore: blobs, directories and path infos out of its database and its packs."""
+"""The services of a local castore: blobs, directories, path infos and realisations out of its database and packs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from blake3 import blake3
 
 from store.backends import schema
 from store.backends.schema import a_number, a_text, some_bytes
-from store.castore import nodes, path_info
+from store.castore import nodes, path_info, realisation
 from store.castore.background import Sum
 from store.castore.nodes import Directory, DirectoryError, DirectoryNode
 from store.castore.path_info import PathInfo, PathInfoError
+from store.castore.realisation import Realisation, RealisationError
 from store.castore.services import Corrupt, Missing, each
 from store.chunking import WHOLE, chunks
 from store.store_path import digest_of
@@ -350,4 +351,39 @@ class LocalPathInfos:
         try:
             return path_info.decode(data, self._store.store_dir)
         except PathInfoError as error:
+            raise Corrupt(f"{self._store.path}: {error}") from None
+
+
+class LocalRealisations:
+    """Realisations of a local castore."""
+
+    def __init__(self, store: LocalCastore) -> None:
+        self._store = store
+
+    def get(self, id: str) -> Realisation | None:
+        batch = self._store.batch()
+        if batch is not None and id in batch.realisations:
+            return batch.realisations[id]
+        found = self._store.row("select info, seal from realisations where id = ?", id)
+        return None if found is None else self._decoded(id, found[0], found[1])
+
+    def put(self, realisation: Realisation) -> None:
+        with self._store.transaction():
+            batch = self._store.batch()
+            assert batch is not None
+            batch.realisations[realisation.id] = realisation
+
+    def list(self) -> Iterator[Realisation]:
+        try:
+            rows = self._store.db.execute("select id, info, seal from realisations order by id").fetchall()
+        except sqlite3.Error as error:
+            raise schema.as_store_error(error, self._store.path) from error
+        return (self._decoded(a_text(id, self._store.path), info, seal) for id, info, seal in rows)
+
+    def _decoded(self, id: str, data: object, seal: object) -> Realisation:
+        if not isinstance(data, bytes) or nodes.blake3(id.encode() + data)[:16] != seal:
+            raise Corrupt(f"what is known of the output {id} is damaged: {self._store.path}")
+        try:
+            return realisation.parse(data, self._store.store_dir)
+        except RealisationError as error:
             raise Corrupt(f"{self._store.path}: {error}") from None

@@ -10,6 +10,7 @@ from blake3 import blake3
 from store.castore import nodes
 from store.castore.nodes import Directory, DirectoryNode
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
 from store.castore.services import Missing, each
 from store.chunking import WHOLE, chunks
 from store.store_path import digest_of
@@ -106,13 +107,30 @@ class MemoryPathInfos:
         return iter(sorted(self.infos.values(), key=lambda info: info.path))
 
 
+class MemoryRealisations:
+    """Realisations in a dict by their ids."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Realisation] = {}
+
+    def get(self, id: str) -> Realisation | None:
+        return self.known.get(id)
+
+    def put(self, realisation: Realisation) -> None:
+        self.known[realisation.id] = realisation
+
+    def list(self) -> Iterator[Realisation]:
+        return iter([self.known[id] for id in sorted(self.known)])
+
+
 class MemoryCastore:
-    """All three in memory. Writes are there at once; a transaction undoes nothing."""
+    """All of it in memory. Writes are there at once; a transaction undoes nothing."""
 
     def __init__(self) -> None:
         self.blobs = MemoryBlobs()
         self.directories = MemoryDirectories()
         self.path_infos = MemoryPathInfos()
+        self.realisations = MemoryRealisations()
 
     def transaction(self) -> AbstractContextManager[None]:
         return nullcontext()

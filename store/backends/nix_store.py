@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
 from store.castore.services import Corrupt, Missing, ReadOnly, StoreError
 from store.composition.archives import checked
 from store.composition.protocol import Entry
@@ -58,6 +59,31 @@ class NixStore:
         prefix = f"{self.store_dir}/{digest}"
         found = self._info(f"{_COLUMNS} where path >= ? order by path limit 1", prefix + "-")
         return found if found is not None and digest_of(found.path) == digest else None
+
+    def realisation(self, id: str) -> Realisation | None:
+        if not self._rows("select 1 from sqlite_master where type = 'table' and name = 'Realisations'"):
+            return None  # Nix makes it when content-addressed derivations are first switched on
+        digest, _, output = id.partition("!")
+        rows = self._rows(
+            "select Realisations.id, path, signatures from Realisations join ValidPaths on ValidPaths.id = outputPath"
+            " where drvPath = ? and outputName = ?",
+            digest,
+            output,
+        )
+        if not rows:
+            return None
+        number, path, signatures = rows[0]
+        used = self._rows(
+            "select drvPath, outputName, path from RealisationsRefs"
+            " join Realisations on Realisations.id = realisationReference"
+            " join ValidPaths on ValidPaths.id = outputPath where referrer = ?",
+            number,
+        )
+        dependencies = {f"{drv}!{name}": str(place) for drv, name, place in used}
+        return Realisation(id, str(path), dependencies, tuple(str(signatures or "").split()))
+
+    def put_realisation(self, known: Realisation) -> None:
+        raise ReadOnly(f"{self.uri} is only read from")
 
     def paths(self) -> Iterator[str]:
         return iter([str(path) for (path,) in self._rows("select path from ValidPaths order by path")])

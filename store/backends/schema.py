@@ -8,10 +8,11 @@ from pathlib import Path
 
 from store.castore.services import Corrupt, Full, StoreError
 
-VERSION = 1
+VERSION = 2
+_UPGRADED = (0, 1)  # what is made into it by making the tables that are missing; 1 had no realisations
 
 # A blob of one chunk has no row in `blobs`. `paths.info` is a PathInfo message, `paths.seal` a digest of the row,
-# `paths.added` the second since 1970 when it was last put.
+# `paths.added` the second since 1970 when it was last put. `realisations.digest` is that of the path that `id` became.
 _TABLES = """
 create table if not exists packs (id integer primary key, name text not null unique, size integer not null) strict;
 create table if not exists blocks (
@@ -25,6 +26,9 @@ create table if not exists blobs (digest blob primary key, size integer not null
 create table if not exists directories (digest blob primary key, data blob not null) strict, without rowid;
 create table if not exists paths (
     digest text primary key, info blob not null, seal blob not null, added integer not null) strict, without rowid;
+create table if not exists realisations (
+    id text primary key, digest text not null, info blob not null, seal blob not null) strict, without rowid;
+create index if not exists realisations_by_path on realisations (digest);
 create table if not exists roots (name text primary key, path text not null) strict, without rowid;
 """
 
@@ -37,7 +41,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("pragma synchronous = full")
         connection.execute("pragma cache_size = -32000")
         version = connection.execute("pragma user_version").fetchone()[0]
-        if version == 0:
+        if version in _UPGRADED:
             connection.execute("begin immediate")
             for statement in _TABLES.split(";"):
                 connection.execute(statement)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from store.castore.nodes import Directory, DirectoryNode
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
 
 
 class StoreError(Exception):
@@ -100,6 +101,20 @@ class PathInfos(Protocol):
         """About every path."""
 
 
+class Realisations(Protocol):
+    """Which paths outputs turned out to have that are addressed by their contents."""
+
+    def get(self, id: str) -> Realisation | None:
+        """What ``id`` became; None when that is not known. :class:`Corrupt`."""
+
+    def put(self, realisation: Realisation) -> None:
+        """Keep it, in place of what there was about the same id. Its path must be there, or come in the same
+        transaction; when that is collected as garbage, it is forgotten."""
+
+    def list(self) -> Iterator[Realisation]:
+        """All of them."""
+
+
 def each(directories: Directories, digests: Iterable[bytes]) -> list[Directory]:
     """:meth:`Directories.get_many` one by one, for backends where that is cheap."""
     found = []
@@ -112,7 +127,7 @@ def each(directories: Directories, digests: Iterable[bytes]) -> list[Directory]:
 
 
 class Castore(Protocol):
-    """The three together."""
+    """All of them together."""
 
     @property
     def blobs(self) -> Blobs:
@@ -125,6 +140,10 @@ class Castore(Protocol):
     @property
     def path_infos(self) -> PathInfos:
         """Store paths."""
+
+    @property
+    def realisations(self) -> Realisations:
+        """What content-addressed outputs became."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """What is put inside belongs together; may be nested, then the outermost counts."""

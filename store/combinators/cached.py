@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from threading import Lock
 
 from store.castore.path_info import PathInfo
-from store.castore.services import Missing, StoreError
+from store.castore.realisation import Realisation
+from store.castore.services import Missing, ReadOnly, StoreError
 from store.composition.closure import copy
-from store.composition.protocol import Store, Tree
+from store.composition.protocol import KnowsRealisations, Store, Tree, realisation_in
 from store.nar_reader import Source
 
 
@@ -32,6 +33,14 @@ class Cached:
 
     def by_digest(self, digest: str) -> PathInfo | None:
         return self.near.by_digest(digest) or self.far.by_digest(digest)
+
+    def realisation(self, id: str) -> Realisation | None:
+        return realisation_in(self.near, id) or realisation_in(self.far, id)
+
+    def put_realisation(self, known: Realisation) -> None:
+        if not isinstance(self.near, KnowsRealisations):
+            raise ReadOnly(f"{self.near.uri} keeps no realisations")
+        self.near.put_realisation(known)
 
     def paths(self) -> Iterator[str]:
         seen = set()

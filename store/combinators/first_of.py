@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
 from store.castore.services import Missing, ReadOnly, StoreError
-from store.composition.protocol import Store, Tree
+from store.composition.protocol import KnowsRealisations, Store, Tree, realisation_in
 from store.nar_reader import Source
+
+T = TypeVar("T")
 
 
 class FirstOf:
@@ -32,6 +36,18 @@ class FirstOf:
 
     def by_digest(self, digest: str) -> PathInfo | None:
         return self._first(lambda store: store.by_digest(digest))
+
+    def realisation(self, id: str) -> Realisation | None:
+        return self._first(lambda store: realisation_in(store, id))
+
+    def put_realisation(self, known: Realisation) -> None:
+        for store in self.stores:
+            if isinstance(store, KnowsRealisations):
+                try:
+                    return store.put_realisation(known)
+                except ReadOnly:
+                    continue
+        raise ReadOnly(f"none of {self.uri} can be written to")
 
     def paths(self) -> Iterator[str]:
         seen: set[str] = set()
@@ -82,7 +98,7 @@ class FirstOf:
         for store in self.stores:
             store.close()
 
-    def _first(self, ask: Callable[[Store], PathInfo | None]) -> PathInfo | None:
+    def _first(self, ask: Callable[[Store], T | None]) -> T | None:
         failure: StoreError | None = None
         for store in self.stores:
             try:

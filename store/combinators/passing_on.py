@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from store.castore.path_info import PathInfo
-from store.composition.protocol import Store, Tree
+from store.castore.realisation import Realisation
+from store.castore.services import ReadOnly
+from store.composition.protocol import KnowsRealisations, Store, Tree, realisation_in
 from store.nar_reader import Source
 
 
@@ -22,6 +24,14 @@ class PassingOn:
 
     def by_digest(self, digest: str) -> PathInfo | None:
         return self.store.by_digest(digest)
+
+    def realisation(self, id: str) -> Realisation | None:
+        return realisation_in(self.store, id)
+
+    def put_realisation(self, known: Realisation) -> None:
+        if not isinstance(self.store, KnowsRealisations):
+            raise ReadOnly(f"{self.uri} keeps no realisations")
+        self.store.put_realisation(known)
 
     def paths(self) -> Iterator[str]:
         return self.store.paths()

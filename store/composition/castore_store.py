@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from store.castore import trees
 from store.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
 from store.castore.services import Castore, Missing, Refused
 from store.composition.addresses import ca_of_source
 from store.composition.archives import CheckedSource, checked
@@ -176,6 +177,17 @@ class CastoreStore:
     def put_info(self, info: PathInfo) -> None:
         """Replace what is known of a path that is there: signatures, say."""
         self.castore.path_infos.put(info)
+
+    def realisation(self, id: str) -> Realisation | None:
+        """What the output with this id became, as long as that is here (:mod:`store.castore.realisation`)."""
+        found = self.castore.realisations.get(id)
+        return found if found is not None and self.query(found.path) is not None else None
+
+    def put_realisation(self, known: Realisation) -> None:
+        """Note what an output became. Raises ``Refused`` when that is not here."""
+        if self.query(known.path) is None:
+            raise Refused(f"'{known.id}' cannot be '{known.path}', which is not in {self.uri}")
+        self.castore.realisations.put(known)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Several additions that belong together, and are faster so."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
 from store.nar_reader import Source
 from store.records import dataclass
 
@@ -88,3 +89,19 @@ class Taking(Protocol):
 
     def take(self, info: PathInfo, source: Store) -> PathInfo | None:
         """:meth:`Store.add` of what ``source``, which answered ``info``, has; None when there is no such way."""
+
+
+@runtime_checkable
+class KnowsRealisations(Protocol):
+    """A store that knows which paths outputs became that are addressed by their contents."""
+
+    def realisation(self, id: str) -> Realisation | None:
+        """What ``id`` became; None when that is not known. Raises ``StoreError`` for what is not to be trusted."""
+
+    def put_realisation(self, known: Realisation) -> None:
+        """Note what an output became, which is here. Raises ``ReadOnly``, ``Refused``."""
+
+
+def realisation_in(store: Store, id: str) -> Realisation | None:
+    """What ``store`` says ``id`` became; None also when it knows of no realisations."""
+    return store.realisation(id) if isinstance(store, KnowsRealisations) else None

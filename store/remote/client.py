@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import grpc
 from blake3 import blake3
 
+from store.backends.memory import MemoryRealisations
 from store.castore import nodes, path_info
 from store.castore.nodes import Directory, DirectoryError, DirectoryNode
 from store.castore.path_info import PathInfo, PathInfoError
@@ -68,6 +69,8 @@ class RemoteCastore:
         self.blobs = RemoteBlobs(self)
         self.directories = RemoteDirectories(self)
         self.path_infos = RemotePathInfos(self, store_dir)
+        # Tvix's protocols know of none: they are remembered for as long as this is open.
+        self.realisations = MemoryRealisations()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
