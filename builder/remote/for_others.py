@@ -33,13 +33,27 @@ class ForOthers:
         self._folder = folder
         self._inputs = inputs
         self._systems = OciBuildService(store, folder=folder).systems()
+        self._ended = threading.Condition()
+        self._running = 0
 
     def systems(self) -> frozenset[str]:
         return self._systems
 
     def build(self, request: BuildRequest, cancel: threading.Event) -> Iterator[BuildEvent]:
         checkouts = _ByContents(self._store, self._inputs, {entry.path: entry.node for entry in request.inputs})
-        yield from OciBuildService(self._store, folder=self._folder, checkouts=checkouts).build(request, cancel)
+        with self._ended:
+            self._running += 1
+        try:
+            yield from OciBuildService(self._store, folder=self._folder, checkouts=checkouts).build(request, cancel)
+        finally:
+            with self._ended:
+                self._running -= 1
+                self._ended.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing is built any more, at most so long; whether that is so."""
+        with self._ended:
+            return self._ended.wait_for(lambda: not self._running, seconds)
 
 
 class _ByContents(Checkouts):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from store.remote.server import Certificates
 
 _FAILED = 1
+_PATIENCE = 20.0  # seconds that builds have to end when the server does
 
 
 def command(words: Sequence[str]) -> int:
@@ -127,7 +128,9 @@ def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
 
     from builder.remote.for_others import ForOthers
     from builder.remote.server import server
+    from evaluator.command.interrupts import ignore_interrupts, take_ends_as_interrupts
 
+    take_ends_as_interrupts()
     given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}
     settings = load(given)
     service = ForOthers(store, builds_folder(store), Path(state_folder(store), "inputs"))
@@ -140,7 +143,9 @@ def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
     try:
         Event().wait()
     except KeyboardInterrupt:
+        ignore_interrupts()
         made.stop(1).wait()
+        service.wait(_PATIENCE)  # what was being built is cancelled, and what it left goes
     return 0
 
 

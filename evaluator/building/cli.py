@@ -2,7 +2,7 @@
 
 0: all is built. 1: an error before building (evaluation, usage, configuration, nothing to build it with). 100: a build
 failed, 101: one took too long, 102: an output has another hash than it must, 104: ``--check`` found a difference;
-several of these are combined by ``or``. 130: interrupted.
+several of these are combined by ``or``. 130: interrupted, by whatever signal.
 """
 
 from __future__ import annotations
@@ -83,6 +83,10 @@ def _build(options: BuildOptions, only: bool) -> int:
     from evaluator.stores.access import LocalAccess
     from store.castore.services import StoreError
 
+    if only:
+        from evaluator.command.interrupts import take_ends_as_interrupts
+
+        take_ends_as_interrupts()
     access = LocalAccess(options.store, True, options.settings)
     try:
         settings = load(options.settings)

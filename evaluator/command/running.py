@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from evaluator.command.flags import Options
+from evaluator.command.interrupts import ignore_interrupts, leave_interrupts_to_others, take_ends_as_interrupts
 from evaluator.limits import INTERRUPTED, Limits
 from evaluator.thread import evaluation_thread
 
@@ -35,7 +36,7 @@ class _LastLimits(Limits):
 def evaluate(options: Options, print_answers: Callable[[Options], None], only: bool) -> int:
     """Runs ``print_answers`` as the flags want it; the exit code. Errors are reported on standard error.
 
-    An interrupt from the keyboard ends it at once. ``only``: the process has nothing to do but this.
+    An interrupt ends it at once. ``only``: the process has nothing to do but this, and all that ends it interrupts it.
     """
     if options.settings:
         from evaluator.command.settings import warnings
@@ -59,6 +60,8 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
             limits.stop()
             done.set()
 
+    if only:
+        take_ends_as_interrupts()
     if options.max_memory:
         _forbid_more_than(options.max_memory)
     try:
@@ -75,7 +78,7 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
 
 
 def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
-    from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted
+    from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted, UnexpectedHash
 
     try:
         print_answers(options)
@@ -87,7 +90,7 @@ def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
 
         flush()
         complain(report(error, options.show_trace or is_on(options.settings, "show-trace")))
-        if isinstance(error, BuildFailure):
+        if isinstance(error, BuildFailure) or isinstance(error, UnexpectedHash):
             return error.exit_code
     except Interrupted as stop:
         flush()
@@ -135,22 +138,6 @@ def complain(text: str) -> None:
 def flush() -> None:
     """What was printed goes out before what is said about it."""
     sys.stdout.flush()
-
-
-def leave_interrupts_to_others() -> None:
-    """Signals go to another thread than this one: one that waits, and so can act at once."""
-    import signal
-
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-
-
-def ignore_interrupts() -> None:
-    """Called when the first has come: a terminal may send several, and what is being built has to be ended."""
-    import signal
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def end_builds() -> None:

@@ -57,7 +57,7 @@ class _Attempt:
         self._done.wait(_PATIENCE)
 
     def _work(self) -> None:
-        from evaluator.command.running import leave_interrupts_to_others
+        from evaluator.command.interrupts import leave_interrupts_to_others
 
         leave_interrupts_to_others()
         try:
