@@ -3,6 +3,8 @@
 Nothing is done here but asking: the same plan is what ``--dry-run`` prints and what :mod:`builder.scheduler` does. What
 is valid already is not entered; a derivation whose wanted outputs can all be fetched, with all that they refer to, is
 not built, so that its inputs need not even be asked for.
+
+Where an output's path follows from what is built, ``DRV!OUTPUT`` stands for it in a plan until somebody knows it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from builder.outcome import BuildFailed, Wish
+from builder.realisations import Realisations, Target
+from store.castore.realisation import Realisation
 from store.castore.services import Missing
 from store.composition.castore_store import CastoreStore
-from store.derivation import Derivation, DerivationError
+from store.derivation import IMPURE, Derivation, DerivationError
 from store.records import dataclass, field
 from store.store_path import is_derivation
 
@@ -25,13 +29,15 @@ if TYPE_CHECKING:
 class BuildStep:
     """A derivation that is built. ``needs``: the steps (derivations, paths) that come before.
 
-    ``check``: its outputs are there, and what is built is compared with them.
+    ``check``: its outputs are there, and what is built is compared with them. ``target``: what is built in its place,
+    known when all that it needs is there.
     """
 
     drv_path: str
     drv: Derivation
     needs: set[str]
     check: bool = False
+    target: Target | None = None
 
 
 @dataclass
@@ -48,12 +54,14 @@ class Plan:
     """Steps by the path of the derivation or of what is fetched; ``impossible``: what there is no way to, and why.
 
     ``again``: more is to be found out once this is done (a derivation itself must be fetched first).
+    ``realisations``: what substituters say that outputs became; noted when the paths are there.
     """
 
     builds: dict[str, BuildStep] = field(default_factory=dict)
     fetches: dict[str, FetchStep] = field(default_factory=dict)
     impossible: dict[str, BuildFailed] = field(default_factory=dict)
     again: bool = False
+    realisations: list[Realisation] = field(default_factory=list)
 
     def size(self) -> int:
         """Bytes of the archives that are fetched."""
@@ -82,7 +90,9 @@ class Planner:
         self.checked: set[str] = set()
         #: Which substituters failed to deliver a path, by their numbers: they are not asked for it again.
         self.unwilling: dict[str, set[int]] = {}
+        self.realisations = Realisations(store, self.derivation)
         self._drvs: dict[str, Derivation] = {}
+        self._said: dict[str, Realisation | None] = {}
         self._offers: dict[str, Offer | None] = {}
 
     def derivation(self, drv_path: str) -> Derivation:
@@ -99,11 +109,43 @@ class Planner:
         self._offers.pop(path, None)
 
     def outputs(self, wish: Wish) -> dict[str, str]:
-        """``DRV!OUTPUT`` -> path for what a wish wants. Raises ``BuildFailed`` for outputs that it has not."""
+        """``DRV!OUTPUT`` -> path for what a wish wants. Raises ``BuildFailed`` for outputs that it has not, and for
+        those whose paths nobody knows yet."""
         if not is_derivation(wish.path):
             return {wish.path: wish.path}
         paths = self._wanted(wish.path, self.derivation(wish.path), frozenset(wish.outputs))
-        return {f"{wish.path}!{name}": path for name, path in paths.items()}
+        found = {unknown(wish.path, name): path for name, path in paths.items()}
+        for key, path in found.items():
+            if key == path:
+                raise BuildFailed(wish.path, "what its outputs became is not known", kind="unbuildable")
+        return found
+
+    def made(self, drv_path: str, drv: Derivation) -> dict[str, str] | None:
+        """The paths of all outputs by their names if all are there."""
+        paths = self._wanted(drv_path, drv, frozenset())
+        known = all(unknown(drv_path, name) != path for name, path in paths.items())
+        return paths if known and all(self.store.query(path) is not None for path in paths.values()) else None
+
+    def elsewhere(self, drv_path: str, drv: Derivation, names: Iterable[str]) -> list[Realisation]:
+        """What substituters say that these outputs became, and what those depend on; nothing unless all is known
+        and goes with what is known here."""
+        if self.substituters is None or not self.may_substitute(drv):
+            return []
+        ids = self.realisations.ids(drv_path, drv)
+        found: dict[str, Realisation] = {}
+        pending = [ids[name] for name in names]
+        while pending:
+            id = pending.pop()
+            if id in found:
+                continue
+            if id not in self._said:
+                self._said[id] = self.substituters.realisation(id)
+            known = self._said[id]
+            if known is None or not self.realisations.fits(known):
+                return []
+            found[id] = known
+            pending += known.dependencies
+        return list(found.values())
 
     def plan(self, wishes: Iterable[Wish], failed: Mapping[str, BuildFailed] | None = None) -> Plan:
         """What is to be done; ``failed`` derivations are not tried again. Raises what the store raises."""
@@ -125,24 +167,32 @@ class Planner:
             if output is None:
                 why = f"derivation '{drv_path}' does not have an output named '{name}'"
                 raise BuildFailed(drv_path, why, kind="unbuildable")
-            if not output.path:
-                why = "the paths of its outputs follow from what is built (content-addressed), which is not supported"
+            if output.kind == IMPURE:
+                why = "it is impure: each build of it would be another, which is not supported"
                 raise BuildFailed(drv_path, why, kind="unbuildable")
-            found[name] = output.path
+            found[name] = output.path or self._noted(drv_path, drv, name)
         return found
 
-    def _offered(self, paths: Iterable[str]) -> dict[str, Offer]:
+    def _noted(self, drv_path: str, drv: Derivation, name: str) -> str:
+        try:
+            return self.realisations.noted(drv_path, drv, name) or unknown(drv_path, name)
+        except Missing:  # a derivation that this one uses must be fetched first
+            return unknown(drv_path, name)
+
+    def offered(self, paths: Iterable[str]) -> dict[str, Offer]:
+        """What substituters offer of ``paths``."""
         if self.substituters is None:
             return {}
         wanted = list(paths)
-        unknown = [path for path in wanted if path not in self._offers]
-        if unknown:
-            found = self.substituters.offers(unknown, self.unwilling)
-            for path in unknown:
+        unasked = [path for path in wanted if path not in self._offers]
+        if unasked:
+            found = self.substituters.offers(unasked, self.unwilling)
+            for path in unasked:
                 self._offers[path] = found.get(path)
         return {path: offer for path in wanted if (offer := self._offers[path]) is not None}
 
-    def _may_substitute(self, drv: Derivation) -> bool:
+    def may_substitute(self, drv: Derivation) -> bool:
+        """Whether its outputs may be fetched."""
         return self.always_substitute or drv.env.get("allowSubstitutes", "1") != ""
 
 
@@ -221,14 +271,16 @@ class _Attempt:
             lacking = [path for path in wanted.values() if not self._is_valid(path)]
             if lacking:
                 missing[key] = lacking
+        for (drv_path, _), paths in missing.items():
+            self._ask_what_became_of(drv_path, paths)
         asked = [
             path
             for (drv_path, _), paths in missing.items()
-            if planner._may_substitute(planner.derivation(drv_path))
+            if planner.may_substitute(planner.derivation(drv_path))
             for path in paths
-            if path not in self._unfetchable
+            if path not in self._unfetchable and not _is_unknown(path)
         ]
-        offers = planner._offered(dict.fromkeys(asked))
+        offers = planner.offered(dict.fromkeys(asked))
         for (drv_path, _), paths in missing.items():
             if all(path in offers for path in paths):
                 for path in paths:
@@ -236,10 +288,30 @@ class _Attempt:
             else:
                 self._build(drv_path, planner.derivation(drv_path))
 
+    def _ask_what_became_of(self, drv_path: str, paths: list[str]) -> None:
+        """Put what substituters say that outputs became in the place of what stands for them in ``paths``."""
+        names = [path.rpartition("!")[2] for path in paths if _is_unknown(path)]
+        if not names:
+            return
+        planner = self.planner
+        drv = planner.derivation(drv_path)
+        try:
+            said = planner.elsewhere(drv_path, drv, names)
+            ids = planner.realisations.ids(drv_path, drv) if said else {}
+        except Missing:
+            return
+        places = {known.id: known.path for known in said}
+        if said and not any(path in self._unfetchable for path in places.values()):
+            self.plan.realisations += said
+            for name in names:
+                self._makers[unknown(drv_path, name)] = places[ids[name]]
+            wanted = [self._makers.get(path, path) for path in paths]
+            paths[:] = [path for path in wanted if not self._is_valid(path)]
+
     def _plain(self, paths: list[str]) -> None:
         lacking = [path for path in dict.fromkeys(paths) if not self._is_valid(path)]
         lacking = [path for path in lacking if path not in self.plan.fetches]
-        offers = self.planner._offered([path for path in lacking if path not in self._unfetchable])
+        offers = self.planner.offered([path for path in lacking if path not in self._unfetchable])
         for path in lacking:
             if path in offers:
                 self._fetch(offers[path])
@@ -259,8 +331,8 @@ class _Attempt:
             return
         step = BuildStep(drv_path, drv, set())
         self.plan.builds[drv_path] = step
-        for output in drv.outputs.values():
-            self._makers[output.path] = drv_path
+        for name, output in drv.outputs.items():
+            self._makers[output.path or unknown(drv_path, name)] = drv_path
         for source in drv.input_srcs:
             if not self._is_valid(source):
                 self._paths.append(source)
@@ -289,7 +361,7 @@ class _Attempt:
     def _is_valid(self, path: str) -> bool:
         known = self._valid.get(path)
         if known is None:
-            known = self.planner.store.query(path) is not None
+            known = not _is_unknown(path) and self.planner.store.query(path) is not None
             self._valid[path] = known
         return known
 
@@ -310,6 +382,15 @@ class _Attempt:
         if not broken:
             return _circle(fetches)
         return broken
+
+
+def unknown(drv_path: str, output: str) -> str:
+    """What stands for the path of an output that nobody knows yet."""
+    return f"{drv_path}!{output}"
+
+
+def _is_unknown(path: str) -> bool:
+    return "!" in path
 
 
 def _circle(fetches: Mapping[str, FetchStep]) -> set[str]:

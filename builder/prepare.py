@@ -310,7 +310,8 @@ class _Preparation:
                 )
         infos = {info.path: info for info in closure(self.store, roots)}
         for path in [path for path in infos if is_derivation(path)]:
-            made = [output.path for output in self.store.read_derivation(path).outputs.values()]
+            outputs = self.store.read_derivation(path).outputs.values()
+            made = [output.path for output in outputs if output.path]
             infos.update((info.path, info) for info in closure(self.store, made))
         return [infos[path] for path in sorted(infos)]
 

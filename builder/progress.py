@@ -65,6 +65,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the derivation uses is known now: ``resolved`` is built in its place."""
+
+    drv_path: str
+    resolved: str
+
+
+@dataclass(frozen=True, slots=True)
 class OfBuild:
     """What the build of a derivation says."""
 
@@ -96,7 +104,7 @@ class NotMade:
     because_of: str | None = None
 
 
-Event = Planned | Fetching | Fetched | FetchFailed | Unanswered | Waiting | OfBuild | Made | NotMade
+Event = Planned | Fetching | Fetched | FetchFailed | Unanswered | Waiting | Resolved | OfBuild | Made | NotMade
 
 _NAMES: dict[type[Any], str] = {
     Planned: "planned",
@@ -105,6 +113,7 @@ _NAMES: dict[type[Any], str] = {
     FetchFailed: "fetch-failed",
     Unanswered: "unanswered",
     Waiting: "waiting",
+    Resolved: "resolved",
     Made: "made",
     NotMade: "not-made",
     Queued: "queued",

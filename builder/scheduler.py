@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from queue import Empty, SimpleQueue
 
 from builder.events import BuildEvent
@@ -21,8 +22,11 @@ from builder.locks import BuildLock, Locks
 from builder.making import Making
 from builder.outcome import BuildFailed, Cancelled, Wish
 from builder.plan import BuildStep, FetchStep, Plan, Planner
-from builder.progress import Event, Fetched, FetchFailed, Fetching, Made, NotMade, OfBuild, Planned, Waiting
-from store.castore.services import Full, ReadOnly, StoreError, Unreachable
+from builder.progress import Event, Fetched, FetchFailed, Fetching, Made, NotMade, OfBuild, Planned, Resolved, Waiting
+from builder.request import RequestError
+from store.castore.realisation import Realisation
+from store.castore.services import Full, Missing, ReadOnly, StoreError, Unreachable
+from store.derivation import FLOATING, Derivation, DerivationError
 from store.store_path import base_name
 
 _FETCHES = 8  # at once
@@ -59,6 +63,8 @@ class Scheduler:
         #: What was done, and how it failed; no step: a slot is free.
         self.answers: SimpleQueue[tuple[Step | None, BaseException | None]] = SimpleQueue()
         self.wanted: list[Wish] = []
+        #: What substituters say that outputs became.
+        self.said: list[Realisation] = []
         self.locks = locks
         self.slots = slots
         self._making = making
@@ -72,6 +78,8 @@ class Scheduler:
             while True:
                 plan = self.planner.plan(self.wanted, self.failed)
                 self._note_impossible(plan)
+                self.said = plan.realisations
+                self._note_said()
                 if self.failed and not self.keep_going:
                     break
                 if not plan.builds and not plan.fetches:
@@ -124,10 +132,20 @@ class Scheduler:
         offer = step.offer
         self.emit(Fetching(step.path, offer.store.uri, offer.info.nar_size))
         copy(offer.store, self.planner.store, [step.path], jobs=1, closed=False)
+        self._note_said(step.path)
         self.emit(Fetched(step.path))
+
+    def _note_said(self, path: str = "") -> None:
+        """Note what substituters say that outputs became, as far as that is here; with ``path`` no other ones."""
+        store = self.planner.store
+        for known in self.said:
+            if path in ("", known.path) and store.query(known.path) is not None and store.realisation(known.id) is None:
+                store.put_realisation(known)
 
     def _build(self, step: BuildStep, lock: BuildLock) -> None:
         kept = [self.slots]
+        store, planner = self.planner.store, self.planner
+        drv_path, drv = step.target or (step.drv_path, step.drv)
 
         def hear(event: BuildEvent) -> None:
             self.emit(OfBuild(step.drv_path, event))
@@ -137,18 +155,58 @@ class Scheduler:
             self.answers.put((None, None))
 
         try:
-            paths = {name: output.path for name, output in step.drv.outputs.items()}
-            store = self.planner.store
-            by_others = not step.check and all(store.query(path) is not None for path in paths.values())
-            if not by_others:
-                paths = self._making().make(step.drv_path, step.drv, self.stop, hear, check=step.check, ended=ended)
+            known = planner.made(drv_path, drv)
+            if drv_path != step.drv_path:
+                self.emit(Resolved(step.drv_path, drv_path))
+                known = known or self._fetch_resolved(drv_path, drv)
+            with store.transaction() if is_unsettled(drv, step) else nullcontext():
+                if drv_path != step.drv_path:
+                    store.add_derivation(drv)
+                paths = known
+                if paths is None or step.check:
+                    made = self._making().make(drv_path, drv, self.stop, hear, check=step.check, ended=ended)
+                    paths = known or made
+                if is_unsettled(drv, step) and not step.check:
+                    for path, each in {drv_path: drv, step.drv_path: step.drv}.items():
+                        planner.realisations.note(path, each, paths)
             if step.check:
-                self.planner.checked.add(step.drv_path)
-            self.emit(Made(step.drv_path, paths, by_others))
+                planner.checked.add(step.drv_path)
+            self.emit(Made(step.drv_path, paths, known is not None and not step.check))
         finally:
             lock.release()
             for slot in kept:
                 slot.release()
+
+    def _fetch_resolved(self, drv_path: str, drv: Derivation) -> dict[str, str] | None:
+        """Fetch what a derivation would make of which nobody knew before what it uses; its outputs if that worked."""
+        planner = self.planner
+        if planner.substituters is None or not planner.may_substitute(drv):
+            return None
+        from store.composition.closure import copy
+
+        said = planner.elsewhere(drv_path, drv, [name for name, output in drv.outputs.items() if not output.path])
+        became = {known.id: known.path for known in said}
+        ids = planner.realisations.ids(drv_path, drv) if said else {}
+        paths = {name: output.path or became.get(ids.get(name, ""), "") for name, output in drv.outputs.items()}
+        offers = planner.offered([path for path in paths.values() if path])
+        if set(paths.values()) - offers.keys():
+            return None
+        for path, offer in offers.items():
+            self.emit(Fetching(path, offer.store.uri, offer.info.nar_size))
+            try:
+                copy(offer.store, planner.store, [path], jobs=1)
+            except (Full, ReadOnly):
+                raise
+            except StoreError as error:
+                self.emit(FetchFailed(path, offer.store.uri, str(error)))
+                return None
+            self.emit(Fetched(path))
+        return paths
+
+
+def is_unsettled(drv: Derivation, step: BuildStep) -> bool:
+    """Whether what ``drv``, which is built for ``step``, becomes is to be noted: it does not stand in ``step``'s."""
+    return drv is not step.drv or drv.kind() == FLOATING
 
 
 class _Workers:
@@ -258,7 +316,12 @@ class _Round:
             step = self._ready.popleft()
             lock = None
             try:
-                lock = scheduler.locks.attempt(base_name(step.drv_path))
+                if step.target is None:
+                    step.target = scheduler.planner.realisations.target(step.drv_path, step.drv)
+                lock = scheduler.locks.attempt(base_name(step.target[0]))
+            except (RequestError, DerivationError, Missing) as error:
+                self._went_wrong(step, BuildFailed(step.drv_path, str(error), kind="unbuildable"))
+                continue
             finally:
                 if lock is None:
                     scheduler.slots.release()

@@ -17,10 +17,11 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from builder.progress import Event, Unanswered
 from builder.settings import Settings, SettingsError
 from store.castore.path_info import PathInfo
+from store.castore.realisation import Realisation
 from store.castore.services import Refused, StoreError, Unreachable
 from store.combinators.passing_on import PassingOn
 from store.composition.addresses import proves_itself
-from store.composition.protocol import Store
+from store.composition.protocol import Store, realisation_in
 from store.records import dataclass
 from store.signatures import BadKey, trusted, who_signed
 
@@ -60,6 +61,20 @@ class Substituters:
             with ThreadPoolExecutor(min(_AT_ONCE, len(wanted)), thread_name_prefix="narinfo") as pool:
                 answers = list(pool.map(lambda path: self._offer(path, unwilling.get(path, none)), wanted))
         return {path: offer for path, offer in zip(wanted, answers, strict=True) if offer is not None}
+
+    def realisation(self, id: str) -> Realisation | None:
+        """What the first that knows says the output with this id became."""
+        for number, store in enumerate(self.stores):
+            if self._silent.get(number, 0.0) > time.monotonic():
+                continue
+            try:
+                found = realisation_in(store, id)
+            except StoreError as error:
+                self.failed(store, error)
+                continue
+            if found is not None:
+                return found
+        return None
 
     def number(self, store: Store) -> int:
         """Which one it is."""
@@ -108,6 +123,12 @@ class Verified(PassingOn):
 
     def by_digest(self, digest: str) -> PathInfo | None:
         return self._trusted(super().by_digest(digest))
+
+    def realisation(self, id: str) -> Realisation | None:
+        found = super().realisation(id)
+        if found is None or who_signed(found.fingerprint(), found.signatures, self._keys):
+            return found
+        raise Refused(f"{self.uri}: what '{id}' became is not signed by a trusted key")
 
     def _trusted(self, info: PathInfo | None) -> PathInfo | None:
         if info is None or proves_itself(info, self.store_dir):

@@ -21,7 +21,7 @@ from evaluator.runtime.values import COUNTERS, EMPTY_ATTRS, Attrs, Code, Env, Th
 from evaluator.stores.protocol import Fetch, Recipes, StoreAccess
 from evaluator.undefined import undefined_name
 from store.derivation import Derivation, DerivationHashes
-from store.store_path import DRV_EXTENSION, STORE_DIR, source_path
+from store.store_path import DRV_EXTENSION, STORE_DIR, downstream_placeholder, source_path
 
 NIX_VERSION: Final = "2.31.0"
 """What ``builtins.nixVersion`` says: the Nix whose language this is."""
@@ -292,8 +292,8 @@ class Session(LoweringHost):
         if store is not None and self.files.text(store_path) is None and self.files.copy(store_path) is None:
             store.ensure(store_path)
 
-    def need(self, context: frozenset[str]) -> None:
-        """Makes sure that the store paths of a string context can be read.
+    def need(self, text: str, context: frozenset[str]) -> str:
+        """Makes sure that the store paths of a string with context can be read; answers its text with these in it.
 
         Raises what :meth:`evaluator.stores.protocol.StoreAccess.realise` raises, :class:`Unrealised` without a store,
         and while something wide is forced: then whoever forces it goes on elsewhere, has all of it made at once
@@ -311,6 +311,25 @@ class Session(LoweringHost):
             for element in wanted:
                 if not self._is_there(element):
                     raise Unrealised(element)
+        for element in context:
+            if element.startswith("!") and not self._path_in_recipe(element):
+                at = element.index("!", 1)
+                stand_in = downstream_placeholder(element[at + 1 :], element[1:at])
+                text = text.replace(stand_in, self._became(element))
+        return text
+
+    def _path_in_recipe(self, element: str) -> str:
+        """The path of an output as it stands in its derivation; empty when it follows from what is built."""
+        at = element.index("!", 1)
+        recipe = self._recipes.find(element[at + 1 :])
+        made = None if recipe is None else recipe.outputs.get(element[1:at])
+        return "" if made is None else made.path
+
+    def _became(self, element: str) -> str:
+        """The path of an output that does not stand in its derivation; empty while nobody knows it."""
+        store = self._recipes.store
+        at = element.index("!", 1)
+        return "" if store is None else store.became(element[at + 1 :], element[1:at])
 
     def lacks(self, attrs: Attrs, error: Unrealised) -> None:
         """Notes that a set, looked at as part of something wide, cannot be complete until something has been made."""
@@ -365,10 +384,8 @@ class Session(LoweringHost):
         if element.startswith("!"):
             if not self.allows_builds:
                 return False
-            at = element.index("!", 1)
-            recipe = self._recipes.find(element[at + 1 :])
-            made = None if recipe is None else recipe.outputs.get(element[1:at])
-            return made is not None and made.path != "" and self.files.exists(made.path)
+            path = self._path_in_recipe(element) or self._became(element)
+            return path != "" and self.files.exists(path)
         if element.startswith("="):
             path = element[1:]
         recipe = self.recipes.get(path)

@@ -19,6 +19,7 @@ from builder.progress import (
     NotMade,
     OfBuild,
     Planned,
+    Resolved,
     Unanswered,
     Waiting,
     as_json,
@@ -110,6 +111,8 @@ def said(event: Event) -> str | None:
         return f"warning: substituter '{event.source}' is passed over: {event.why}"
     if isinstance(event, Waiting):
         return f"waiting for another process that builds '{event.drv_path}'..."
+    if isinstance(event, Resolved):
+        return f"resolved derivation: '{event.drv_path}' -> '{event.resolved}'..."
     if isinstance(event, NotMade) and event.kind == "dependency":
         return f"cannot build '{event.path}': {event.why.replace('is needed for it', 'is missing')}"
     return None

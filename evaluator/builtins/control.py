@@ -226,7 +226,7 @@ def find_file(session: Session, entries: object, name: object) -> object:
         root = attribute_of(pair, "path", "in an element of the __nixPath")
         found = coerce(session, root, False, False, f"while evaluating the `path` {inside}")
         if isinstance(found, ContextString):
-            session.need(found.context)
+            found = session.need(found.text, found.context)
         base = as_string(found)
         if not prefix:
             candidate = f"{base}/{wanted}"

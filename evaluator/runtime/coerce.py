@@ -324,7 +324,7 @@ def _path_of(host: Host, value: object) -> str:
     if not text.startswith("/"):
         raise EvalError(f"string '{text}' doesn't represent an absolute path").unexplained()
     if context:
-        host.need(context)
+        text = host.need(text, context)
     return canonical(text)
 
 

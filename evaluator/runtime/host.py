@@ -24,6 +24,10 @@ class Host:
         """
         raise NotImplementedError
 
-    def need(self, context: frozenset[str]) -> None:
-        """Makes sure that the store paths of a string context can be read. Raises EvalError, Unrealised among them."""
+    def need(self, text: str, context: frozenset[str]) -> str:
+        """Makes sure that the store paths of a string with context can be read; answers its text.
+
+        What stands in it for outputs that nobody knew the paths of is replaced by these. Raises EvalError, Unrealised
+        among them.
+        """
         raise NotImplementedError

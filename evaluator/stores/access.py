@@ -13,6 +13,7 @@ from evaluator.runtime.errors import EvalError, Unrealised
 
 if TYPE_CHECKING:
     from builder.checkouts import Checkouts
+    from builder.realisations import Realisations
     from builder.realise import Realiser
     from evaluator.session import Session
     from evaluator.stores.building import Realising
@@ -41,6 +42,7 @@ class LocalAccess:
         self._realising: Realising | None = None
         self._store: Store | None = None
         self._checkouts: Checkouts | None = None
+        self._realisations: Realisations | None = None
         self._written: Final[dict[str, None]] = {}
 
     @property
@@ -69,6 +71,7 @@ class LocalAccess:
     def serve(self, session: Session) -> None:
         """From now on ``session`` reads from this store, and has things made there."""
         self._session = session
+        self._realisations = None
         session.use_store(self)
 
     def build_with(self, realiser: Realiser) -> None:
@@ -119,6 +122,27 @@ class LocalAccess:
     def references(self, store_path: str) -> list[str]:
         info = self._query(store_path)
         return [] if info is None else [path for path in info.references if path != store_path]
+
+    def became(self, drv_path: str, output: str) -> str:
+        from store.castore.services import Missing, StoreError
+        from store.composition.castore_store import CastoreStore
+
+        session = self._session
+        if session is None or self._is_empty():
+            return ""
+        try:
+            store = self.store
+            if not isinstance(store, CastoreStore):
+                return ""
+            if self._realisations is None:
+                from builder.realisations import Realisations
+
+                self._realisations = Realisations(store, session.recipe_of)
+            return self._realisations.path_of(drv_path, output)
+        except Missing:
+            return ""
+        except (StoreError, ValueError) as error:
+            raise EvalError(str(error)) from None
 
     def ensure(self, store_path: str) -> None:
         if self.writes and not os.path.lexists(store_path) and self._query(store_path) is None:

@@ -23,6 +23,12 @@ class StoreAccess(Protocol):
     def references(self, store_path: str) -> list[str]:
         """What a store object refers to; nothing when the store has none of that path."""
 
+    def became(self, drv_path: str, output: str) -> str:
+        """The path of an output that does not stand in its derivation; empty while nobody knows it.
+
+        Raises EvalError.
+        """
+
     def ensure(self, store_path: str) -> None:
         """Makes sure that a store object is there, where that matters: while things are written.
 

@@ -114,8 +114,9 @@ def info(options: argparse.Namespace) -> int:
         infos = [find(store, path)[0] for path in options.paths]
         if options.closure:
             infos = closure(store, [info.path for info in infos])
+        made = _outputs(store)
         if options.json:
-            say_json([info.to_json() for info in infos])
+            say_json([{**info.to_json(), **_noted(made, info.path)} for info in infos])
             return 0
         for info in infos:
             say(info.path)
@@ -128,9 +129,24 @@ def info(options: argparse.Namespace) -> int:
                 say(f"  {'' if number else 'refers to':<11} {reference}")
             for number, signature in enumerate(info.signatures):
                 say(f"  {'' if number else 'signed by':<11} {signature.partition(':')[0]}")
+            for number, id in enumerate(made.get(info.path, [])):
+                say(f"  {'' if number else 'became of':<11} {id}")
         if options.closure:
             say(f"{len(infos)} paths, {human(sum(info.nar_size for info in infos))}")
     return 0
+
+
+def _outputs(store: Store) -> dict[str, list[str]]:
+    """The ids of the content-addressed outputs that became each path, as far as a store can say."""
+    made: dict[str, list[str]] = {}
+    if isinstance(store, CastoreStore):
+        for known in store.castore.realisations.list():
+            made.setdefault(known.path, []).append(known.id)
+    return made
+
+
+def _noted(made: dict[str, list[str]], path: str) -> dict[str, Any]:
+    return {"realisations": made[path]} if path in made else {}
 
 
 def _about_store(store: Store, as_json: bool) -> int:

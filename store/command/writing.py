@@ -18,7 +18,7 @@ from store.composition import open_store
 from store.composition.addresses import ca_of_source
 from store.composition.archives import PiecesSource
 from store.composition.castore_store import CastoreStore
-from store.composition.closure import Progress
+from store.composition.closure import Progress, copy_realisations
 from store.composition.closure import copy as copy_closure
 from store.composition.protocol import Store
 from store.nar import nar_pieces, nar_sha256
@@ -95,6 +95,7 @@ def copy(options: argparse.Namespace) -> int:
                 closed=not options.no_closure,
                 on_progress=on_progress,
             )
+        copy_realisations(source, target)
     if options.json:
         say_json({"copied": progress.copied, "bytes": progress.bytes, "alreadyThere": progress.skipped})
     elif not options.quiet:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,7 @@ import pytest
 from builder.oci.probing import trials
 from store.backends.local_collect import collect
 from store.composition import local_store
-
-COMMAND = [sys.executable, "-m", "evaluator.building.cli"]
+from tests.builder.building.place import COMMAND, Place
 
 PACKAGES = r"""
 { extra ? "" }:
@@ -36,6 +34,7 @@ in rec {
   fails = make "fails" "echo it goes; echo wrong; exit 3" { };
   needs = make "needs" "echo $fails > $out" { inherit fails; };
   hangs = make "hangs" "echo begun; while true; do :; done" { };
+  needs-hanging = import hangs;
   varies = make "varies" "cat /proc/sys/kernel/random/uuid > $out" { };
   wrong = make "wrong" "echo x > $out" {
     outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -55,42 +54,9 @@ def _works(tmp_path_factory: pytest.TempPathFactory) -> None:
         pytest.skip(f"no container runtime works here: {[trial.why_not for trial in tried]}")
 
 
-class Place:
-    """A folder to build in, with a store of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = folder / "store"
-        (folder / "default.nix").write_text(PACKAGES)
-        self.environ = {
-            **os.environ,
-            "TVIX_STORE": f"local:{self.store}",
-            "NIX_CONFIG": "substituters =",
-            "NIX_CONF_DIR": str(folder / "none"),
-            "XDG_CONFIG_HOME": str(folder / "none"),
-        }
-
-    def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*COMMAND, *words], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == code, done.stderr
-        return done
-
-    def built(self, *words: str) -> list[str]:
-        return self.run(*words).stdout.splitlines()
-
-    def read(self, link: str) -> str:
-        return (self.folder / link).read_text()
-
-    def leftovers(self) -> list[str]:
-        builds = self.store / "builder" / "builds"
-        return [path.name for path in builds.iterdir()] if builds.exists() else []
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
+    made = Place(tmp_path, PACKAGES)
     yield made
     assert made.leftovers() == []
 
@@ -276,15 +242,17 @@ def test_import_from_derivation(place: Place) -> None:
     assert "> wrong" in place.run("-A", "broken", code=100).stderr
 
 
-def test_an_interrupt_ends_the_build(place: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("attribute", ["hangs", "needs-hanging"])
+def test_an_interrupt_ends_the_build(place: Place, number: signal.Signals, attribute: str) -> None:
     child = subprocess.Popen(
-        [*COMMAND, "-A", "hangs"], cwd=place.folder, env=place.environ, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "-A", attribute], cwd=place.folder, env=place.environ, stderr=subprocess.PIPE, text=True
     )
     assert child.stderr is not None
     for line in child.stderr:
         if line.strip() == "begun":
             break
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     assert child.wait(60) == 130
     assert "interrupted by the user" in child.stderr.read()
     child.stderr.close()
@@ -299,7 +267,7 @@ def serving(place: Place, *words: str) -> Iterator[str]:
             assert child.stdout is not None
             yield child.stdout.readline().strip()
         finally:
-            child.send_signal(signal.SIGINT)
+            child.send_signal(signal.SIGTERM)
             assert child.wait(60) == 0
 
 
@@ -310,6 +278,19 @@ def test_building_over_there(place: Place, listen: str) -> None:
         assert place.read("result") == "hello hello\n"
         assert "> wrong" in place.run("-A", "fails", "--builder", url, code=100).stderr
     assert "does not answer" in place.run("-A", "two", "--builder", url, code=1).stderr
+
+
+def test_a_server_that_ends_leaves_no_build(place: Place) -> None:
+    with serving(place, "--listen", "localhost:0") as url:
+        command = [*COMMAND, "-A", "hangs", "--builder", url]
+        child = subprocess.Popen(command, cwd=place.folder, env=place.environ, stderr=subprocess.PIPE, text=True)
+        assert child.stderr is not None
+        for line in child.stderr:
+            if line.strip() == "begun":
+                break
+    assert child.wait(60) == 1
+    child.stderr.close()
+    assert list((place.folder / "there/builder/builds").iterdir()) == []
 
 
 def test_the_log_of_what_was_not_built(place: Place) -> None:
