@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,6 +23,9 @@ from store.castore.services import Missing, StoreError
 from store.composition.castore_store import CastoreStore
 from store.remote.server import Certificates
 from store.remote.server import server as castore_server
+
+#: As ``protoc --include_imports --descriptor_set_out`` writes them.
+BUILD_DESCRIPTORS = Path(__file__).parent.parent / "protos" / "build.pb"
 
 _WAITING = 8  # more are refused: each takes a thread of the server
 _LOOK = 0.1  # seconds
@@ -80,13 +84,17 @@ def server(
     Whoever can reach it may write to ``store`` and have programs run in the sandbox. Raises ``StoreError`` when it
     cannot listen.
     """
-    made, port = castore_server(
-        store.castore, address, writable=True, store_dir=store.store_dir, certificates=certificates
-    )
     servicer = BuildServicer(service, store, jobs)
     handlers: dict[str, Any] = {
         "Build": grpc.unary_stream_rpc_method_handler(servicer.build),
         "Systems": grpc.unary_unary_rpc_method_handler(servicer.systems),
     }
-    made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(messages.SERVICE, handlers),))
-    return made, port
+    return castore_server(
+        store.castore,
+        address,
+        writable=True,
+        store_dir=store.store_dir,
+        certificates=certificates,
+        more={messages.SERVICE: handlers},
+        descriptors=BUILD_DESCRIPTORS,
+    )

@@ -8,9 +8,10 @@ INTERNAL for the rest. A call whose deadline has passed, or that the client has 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -173,10 +174,13 @@ def server(
     writable: bool = False,
     store_dir: str = STORE_DIR,
     certificates: Certificates | None = None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+    descriptors: Path | None = None,
 ) -> tuple[Any, int]:
     """A server that is not started yet, and the port that it has (``address`` may ask for port 0).
 
-    With ``certificates`` it speaks TLS. It answers server reflection.
+    With ``certificates`` it speaks TLS. ``more`` services are offered beside the castore's: handlers by the names of
+    their methods, which ``descriptors`` describe. It answers server reflection.
     """
     servicer = CastoreServicer(castore, writable=writable, store_dir=store_dir)
     made = grpc.server(
@@ -184,7 +188,8 @@ def server(
         options=[("grpc.max_receive_message_length", _LARGEST), ("grpc.so_reuseport", 0)],
     )
     one, out, into = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler, _stream_unary
-    services: dict[str, dict[str, Any]] = {
+    services: dict[str, Mapping[str, Any]] = {
+        **(more or {}),
         messages.BLOBS: {
             "Stat": one(_answering(servicer.stat_blob)),
             "Read": out(_streaming(servicer.read_blob)),
@@ -203,7 +208,8 @@ def server(
     }
     for name, handlers in services.items():
         made.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-    reflection = Reflection(STORE_DESCRIPTORS.read_bytes(), offered=set(services))
+    described = [path.read_bytes() for path in (STORE_DESCRIPTORS, descriptors) if path is not None]
+    reflection = Reflection(*described, offered=set(services))
     made.add_generic_rpc_handlers(tuple(reflection.handlers()))
     try:
         if certificates is None:

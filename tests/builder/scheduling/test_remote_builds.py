@@ -29,7 +29,7 @@ from builder.progress import OfBuild
 from builder.realise import BuildFailed, Cancelled, Realiser, Wish
 from builder.remote import messages
 from builder.remote.client import RemoteBuildService, open_service
-from builder.remote.server import server
+from builder.remote.server import BUILD_DESCRIPTORS, server
 from builder.request import BuildRequest, Constraints, Input
 from store.castore.nodes import DirectoryNode, FileNode, SymlinkNode
 from store.castore.services import StoreError
@@ -295,6 +295,47 @@ def test_the_protocol_file_says_the_same(tmp_path: Path) -> None:
     assert (limits.memory, limits.cores, limits.seconds, limits.silence) == (2, 3, 4, 5)
     assert (limits.log_size, limits.processes, limits.output_size) == (6, 7, 8)
     assert (found.inputs[0].file.size, found.environment_vars[0].value) == (3, b"\xff")
+
+
+def test_the_descriptors_are_those_of_the_protocol_file(tmp_path: Path) -> None:
+    protoc = pytest.importorskip("grpc_tools.protoc", reason="grpcio-tools is not installed")
+    folder = BUILD_DESCRIPTORS.parent
+    flags = ["-I../../store/protos", "--include_imports"]
+    out = tmp_path / "build.pb"
+    assert (
+        protoc.main(
+            [
+                "",
+                f"-I{folder}",
+                f"-I{folder}/../../store/protos",
+                *flags[1:],
+                f"--descriptor_set_out={out}",
+                "build.proto",
+            ]
+        )
+        == 0
+    )
+    remedy = f"in {folder}: python -m grpc_tools.protoc -I. {' '.join(flags)} --descriptor_set_out=build.pb build.proto"
+    assert out.read_bytes() == BUILD_DESCRIPTORS.read_bytes(), remedy
+
+
+def test_a_client_learns_the_service_from_the_server(scene: Scene) -> None:
+    factory = pytest.importorskip("google.protobuf.message_factory")
+    database = pytest.importorskip("grpc_reflection.v1alpha.proto_reflection_descriptor_database")
+    from google.protobuf import descriptor_pool
+
+    with grpc.insecure_channel(scene.target) as channel:
+        known = database.ProtoReflectionDescriptorDatabase(channel)
+        assert messages.SERVICE in known.get_services()
+        pool = descriptor_pool.DescriptorPool(known)
+        method = pool.FindServiceByName(messages.SERVICE).FindMethodByName("Systems")
+        request, answer = (factory.GetMessageClass(kind) for kind in (method.input_type, method.output_type))
+        path = f"/{messages.SERVICE}/Systems"
+        call = channel.unary_unary(
+            path, request_serializer=request.SerializeToString, response_deserializer=answer.FromString
+        )
+        assert list(call(request()).systems) == [SYSTEM]
+        assert pool.FindServiceByName(messages.SERVICE).FindMethodByName("Build").input_type.fields_by_name["inputs"]
 
 
 @pytest.mark.parametrize("url", ["http://a", "grpc:", "localhost:8090", "grpc:relative"])
