@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
 from evaluator.fetching import Tree, channel_url
-from evaluator.runtime.errors import EvalError, Unrealised
+from evaluator.runtime.errors import EvalError, UnexpectedHash, Unrealised
 from store import store_path
 from store.hashes import Hash, HashError, parse
 
@@ -187,8 +187,10 @@ class Fetcher:
         return self._limits
 
     def _failed(self, error: Exception, what: str = "") -> EvalError:
-        from builder.fetch.failure import Offline
+        from builder.fetch.failure import HashMismatch, Offline
 
+        if isinstance(error, HashMismatch):
+            return UnexpectedHash(what + str(error))
         failure = EvalError(what + str(error))
         if isinstance(error, Offline):
             self._refused = failure
@@ -497,7 +499,7 @@ def _checked(path: str, digest: bytes, items: dict[str, object], modified: int =
     got = Hash("sha256", digest)
     wanted = _expected(items)
     if wanted is not None and wanted != got:
-        raise EvalError(
+        raise UnexpectedHash(
             f"NAR hash mismatch in input '{describe(items)}':\n  specified: {wanted.sri()}\n  got:       {got.sri()}\n"
             "if the change is meant, lock it anew"
         )

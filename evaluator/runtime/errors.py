@@ -215,6 +215,14 @@ class BuildFailure(EvalError):
         self.exit_code: Final = exit_code
 
 
+class UnexpectedHash(EvalError):
+    """What was fetched has another hash than the one that pins it; ``exit_code`` is what a command ends with."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.exit_code: Final = 102
+
+
 class Interrupted(BaseException):
     """The evaluation was cancelled or used its budget up; every thunk is as it was."""
 
