@@ -12,6 +12,7 @@ from builder.events import BuildEvent, Failed, LogLine, Started, Succeeded, Why
 from builder.logs import Logs
 from builder.outcome import BuildFailed, Cancelled
 from builder.prepare import UNLIMITED, Limits, prepare
+from builder.readable import LONGEST, readable
 from builder.request import BuildRequest, RequestError
 from builder.service import BuildService
 from store.composition.castore_store import CastoreStore
@@ -72,7 +73,7 @@ class Making:
         with self.store.transaction():
             last = self._run(request, drv_path, cancel, hear, tail)
             ended()
-            said = tuple(line.decode("utf-8", "replace") for line in tail)
+            said = tuple(readable(line, longest=LONGEST) for line in tail)
             if isinstance(last, Failed):
                 if last.why is Why.CANCELLED:
                     raise Cancelled(f"the build of '{drv_path}' was cancelled")

@@ -15,7 +15,7 @@ from store.backends.local import LocalCastore
 from store.backends.local_collect import roots, set_root
 from store.castore.services import StoreError
 from store.composition.castore_store import CastoreStore
-from store.store_path import base_name
+from store.store_path import BadStorePath, base_name, check_base_name
 
 
 def link_outputs(store: CastoreStore, link: str, wanted: list[tuple[Wish, str]]) -> None:
@@ -61,9 +61,23 @@ def _target(link: str) -> str:
         return ""
 
 
+def _is_result(name: str) -> bool:
+    try:
+        check_base_name(name)
+    except BadStorePath:
+        return False
+    return True
+
+
 def _point(link: str, target: str) -> None:
-    if os.path.lexists(link) and not os.path.islink(link):
-        raise StoreError(f"'{link}' is in the way: it is no link. Remove it, or name another link with -o")
+    if os.path.lexists(link):
+        if not os.path.islink(link):
+            raise StoreError(f"'{link}' is in the way: it is no link. Remove it, or name another link with -o")
+        if not _is_result(_target(link)):
+            raise StoreError(
+                f"'{link}' is in the way: it is a link, but none to a build's output. Remove it, or name another link "
+                "with -o"
+            )
     fresh = f"{link}.new-{os.getpid()}"
     try:
         os.symlink(target, fresh)

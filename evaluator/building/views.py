@@ -24,6 +24,7 @@ from builder.progress import (
     Waiting,
     as_json,
 )
+from builder.readable import readable
 from store.store_path import name_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,12 @@ class Lines:
         self._build_output = build_output
 
     def hear(self, event: Event) -> None:
+        if isinstance(event, OfBuild) and isinstance(event.event, events.LogLine):
+            if self._build_output:
+                sys.stderr.flush()
+                sys.stderr.buffer.write(event.event.line + b"\n")  # as it is, whatever its encoding
+                sys.stderr.buffer.flush()
+            return
         text = self._line(event)
         if text is not None:
             print(text, file=sys.stderr, flush=True)
@@ -93,11 +100,7 @@ class Lines:
 
     def _line(self, event: Event) -> str | None:
         if isinstance(event, OfBuild):
-            if isinstance(event.event, events.Started):
-                return f"building '{event.drv_path}'..."
-            if self._build_output and isinstance(event.event, events.LogLine):
-                return event.event.line.decode("utf-8", "surrogateescape")
-            return None
+            return f"building '{event.drv_path}'..." if isinstance(event.event, events.Started) else None
         return said(event)
 
 
@@ -151,7 +154,7 @@ class Lively:
             self._failed += 1
         text = None if isinstance(event, Fetching) else said(event)
         if text is not None:
-            self._console.print(text, markup=False, highlight=False)
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
         if self._live is None and (self._to_build or self._to_fetch):
             from rich.live import Live
 
@@ -174,9 +177,12 @@ class Lively:
         if isinstance(event, events.Phase):
             running.phase = event.name
         elif isinstance(event, events.LogLine):
-            running.line = event.line.decode("utf-8", "replace")
+            running.line = readable(event.line)
             if self._build_output:
-                self._console.print(f"{running.name}> {running.line}", markup=False, highlight=False)
+                from rich.text import Text
+
+                line = Text.from_ansi(readable(event.line, colours=True))
+                self._console.print(Text(f"{running.name}> ") + line, soft_wrap=True)
 
     def _draw(self) -> RenderableType:
         from rich.table import Table

@@ -100,6 +100,9 @@ def test_no_link(place: Place) -> None:
 def test_what_is_in_the_way_of_a_link_stays(place: Place) -> None:
     (place.folder / "result").mkdir()
     assert "is in the way" in place.run("-A", "hello", code=1).stderr
+    (place.folder / "mine").symlink_to("default.nix")
+    assert "is in the way" in place.run("-A", "hello", "-o", "mine", code=1).stderr
+    assert (place.folder / "mine").readlink() == Path("default.nix")
     assert (place.folder / "result").is_dir()
 
 
@@ -240,6 +243,17 @@ def test_import_from_derivation(place: Place) -> None:
     text = place.run("-A", "imported", "--no-ifd", code=1).stderr
     assert "allow-import-from-derivation" in text
     assert "> wrong" in place.run("-A", "broken", code=100).stderr
+
+
+def test_a_log_is_shown_as_it_is_and_its_end_readable(place: Place) -> None:
+    make = 'derivation { name = "n"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; }'
+    script = r"""script = "printf '\\033[31mred\\344\\n10%%\\r20%%\\n'; yes x | head -c 9999 | tr -d '\\n'; exit 1";"""
+    command = [*COMMAND, "-E", f"let {script} in {make}"]
+    done = subprocess.run(command, cwd=place.folder, env=place.environ, capture_output=True, timeout=120)
+    assert done.returncode == 100
+    assert b"\x1b[31mred\xe4\n10%\r20%\n" in done.stderr
+    assert "       > red\ufffd\n       > 20%\n       > xxx" in done.stderr.decode(errors="replace")
+    assert "… (4000 more characters)" in done.stderr.decode(errors="replace")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
