@@ -1,18 +1,22 @@
-"""One build per derivation among all threads and processes that use a store: a file for each, locked while it is built.
+"""One build per derivation, one fetch per path, among all threads and processes that use a store: a file for each,
+locked while it is made.
 
 The kernel lets go of a lock when its process ends, however that happens. Whoever gets a lock must look again whether
 there is still something to do. Files are removed by their last holder; one that a killed process leaves is empty, and
-goes with the next build of that derivation.
+goes with the next build of that derivation, or fetch of that path.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from contextlib import suppress
 from types import TracebackType
 
 from store.castore.services import StoreError
+
+_LOOK = 0.02  # seconds until a lock is tried for again
 
 
 class BuildLock:
@@ -64,6 +68,13 @@ class Locks:
                 os.close(descriptor)  # removed by who had it: the next one is another file
         except OSError as error:
             raise StoreError(f"cannot lock {path}: {error.strerror}") from error
+
+    def wait(self, name: str, stop: threading.Event) -> BuildLock | None:
+        """:meth:`attempt` until it is got; None when ``stop`` is set before."""
+        while (lock := self.attempt(name)) is None:
+            if stop.wait(_LOOK):
+                return None
+        return lock
 
     def _open(self, path: str) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW

@@ -6,7 +6,7 @@ A log takes its place whole, when its build has ended, well or not; one that is 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import zstandard
@@ -68,6 +68,20 @@ class Logs:
         with file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
             while piece := reader.read(_PIECE):
                 yield piece
+
+    def sweep(self, wanted: Callable[[str], bool]) -> int:
+        """Remove the logs of those derivations (base names) that are not ``wanted``, and what writers left that were
+        killed; how many. Nobody may write one meanwhile."""
+        gone = 0
+        for folder, _, names in os.walk(self.folder, topdown=False):
+            for name in names:
+                base = os.path.basename(folder) + name.removesuffix(".zst")
+                if not name.endswith(".zst") or not wanted(base):
+                    os.unlink(os.path.join(folder, name))
+                    gone += 1
+            if not os.listdir(folder):
+                os.rmdir(folder)
+        return gone
 
     def _place(self, drv_path: str) -> str:
         base = base_name(drv_path)

@@ -4,6 +4,7 @@ FOLDER/building/*.lock   one for each derivation that is being built (builder.lo
 FOLDER/logs/…            what builds said (builder.logs)
 FOLDER/builder/…         builds under way (builder.oci.service)
 FOLDER/checkouts/…       store objects laid out on disk (builder.checkouts)
+FOLDER/tidied            as old as it is since what is left of gone paths was removed (builder.tidying)
 """
 
 from __future__ import annotations

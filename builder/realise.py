@@ -97,7 +97,11 @@ class Realiser:
                 emit=self._emit,
                 cancel=cancel,
             )
-            return scheduler.run(wanted)
+            found = scheduler.run(wanted)
+        from builder.tidying import tidy_if_due
+
+        tidy_if_due(self.store)
+        return found
 
     def plan(self, wishes: Iterable[Wish]) -> Plan:
         """What :meth:`realise` would do, as far as that can be known without doing it."""

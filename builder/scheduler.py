@@ -127,11 +127,15 @@ class Scheduler:
     def _fetch(self, step: FetchStep) -> None:
         from store.composition.closure import copy
 
-        if self.stop.is_set():
-            raise Cancelled("fetching was cancelled")
         offer = step.offer
-        self.emit(Fetching(step.path, offer.store.uri, offer.info.nar_size))
-        copy(offer.store, self.planner.store, [step.path], jobs=1, closed=False)
+        # Another process may fetch it already: then it is here when the lock is got.
+        lock = None if self.stop.is_set() else self.locks.wait(base_name(step.path), self.stop)
+        if lock is None:
+            raise Cancelled("fetching was cancelled")
+        with lock:
+            if self.planner.store.query(step.path) is None:
+                self.emit(Fetching(step.path, offer.store.uri, offer.info.nar_size))
+                copy(offer.store, self.planner.store, [step.path], jobs=1, closed=False)
         self._note_said(step.path)
         self.emit(Fetched(step.path))
 

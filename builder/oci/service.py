@@ -71,6 +71,7 @@ class OciBuildService:
         self._shell: str | None = None
         self._ready = False
         sweep(self.folder)
+        self.checkouts.forget_made()
 
     def systems(self) -> frozenset[str]:
         machine = os.uname().machine
@@ -320,6 +321,8 @@ class _Build:
                 made.append(
                     BuiltOutput(path, found.node, found.nar_sha256, found.nar_size, tuple(sorted(scanner.found())))
                 )
+        for output in made:
+            self.service.checkouts.adopt(str(self.store_folder / base_name(output.path)), output.node)
         return Succeeded(tuple(made))
 
     def _keep(self, place: Path) -> str:

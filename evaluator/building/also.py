@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from builder.logs import Logs
 from builder.places import builds_folder, state_folder
 from builder.settings import SettingsError, load
+from builder.tidying import Tidied, tidy
 from evaluator.building.flags import COMMANDS
 from evaluator.building.links import forget_gone, link_roots
 from evaluator.runtime.errors import EvalError
@@ -97,13 +98,17 @@ def _meant(path: str, store: CastoreStore) -> str:
 def _roots(options: argparse.Namespace, store: CastoreStore) -> int:
     gone = forget_gone(store)
     left = link_roots(store)
+    tidied = tidy(store) or Tidied()
     if options.json:
-        print(json.dumps({"roots": left, "forgotten": gone}))
+        removed = {"checkouts": list(tidied.checkouts), "logs": tidied.logs}
+        print(json.dumps({"roots": left, "forgotten": gone, "removed": removed}))
         return 0
     for name, path in left.items():
         print(f"{name} -> {path}")
     for name in gone:
         print(f"forgotten: {name}", file=sys.stderr)
+    if tidied.checkouts or tidied.logs:
+        print(f"removed: {len(tidied.checkouts)} checkouts and {tidied.logs} logs of what is gone", file=sys.stderr)
     return 0
 
 

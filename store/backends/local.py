@@ -3,6 +3,7 @@
     FOLDER/store.db      the database (WAL mode); see :mod:`store.backends.schema`
     FOLDER/packs/*.pack  contents; see :mod:`store.backends.packs`
     FOLDER/gc.lock       held shared by writers, exclusively while garbage is collected
+    FOLDER/collected     as old as it is since something was last collected
     FOLDER/reserve       room that only collecting garbage may use, so that it works on a full disk
 
 **Many processes** may read and write at once. A writer collects into a pack of its own, has that on the disk, and
@@ -81,6 +82,7 @@ class LocalCastore:
         except OSError as error:
             raise packs.as_store_error(error, self.folder) from error
         self.reserve = self.folder / "reserve"
+        self.collected = self.folder / "collected"
         self.keep_reserve()
         self._state = _State()
         self._entering = threading.Lock()
@@ -149,14 +151,17 @@ class LocalCastore:
                     last.pack.abandon()
 
     @contextmanager
-    def lock(self, *, exclusive: bool) -> Iterator[None]:
-        """Hold the lock that keeps writers and the collector of garbage apart."""
+    def lock(self, *, exclusive: bool, wait: bool = True) -> Iterator[None]:
+        """Hold the lock that keeps writers and the collector of garbage apart.
+
+        Without ``wait`` it raises ``BlockingIOError`` when others hold it.
+        """
         try:
             descriptor = os.open(self.folder / "gc.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise packs.as_store_error(error, self.folder) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
             yield
         finally:
             os.close(descriptor)

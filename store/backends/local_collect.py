@@ -94,6 +94,9 @@ def collect(
                 for path in dead:
                     del infos[path]
                 _delete(store, dead, infos.values())
+                if dead:
+                    with suppress(OSError):  # a disk may be too full even for this
+                        store.collected.touch()
         except sqlite3.Error as error:
             raise schema.as_store_error(error, store.path) from error
         finally:

@@ -174,7 +174,7 @@ def server(
     writable: bool = False,
     store_dir: str = STORE_DIR,
     certificates: Certificates | None = None,
-    more: Mapping[str, Mapping[str, Any]] | None = None,
+    more: Mapping[str, dict[str, Any]] | None = None,
     descriptors: Path | None = None,
 ) -> tuple[Any, int]:
     """A server that is not started yet, and the port that it has (``address`` may ask for port 0).
@@ -188,7 +188,7 @@ def server(
         options=[("grpc.max_receive_message_length", _LARGEST), ("grpc.so_reuseport", 0)],
     )
     one, out, into = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler, _stream_unary
-    services: dict[str, Mapping[str, Any]] = {
+    services: dict[str, dict[str, Any]] = {
         **(more or {}),
         messages.BLOBS: {
             "Stat": one(_answering(servicer.stat_blob)),

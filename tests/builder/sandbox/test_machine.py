@@ -20,7 +20,11 @@ from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.probing import NoRuntime, choose
 from builder.oci.root import find_shell, is_static, root_folder
 from builder.oci.runtimes import Runtime
+from builder.oci.service import OciBuildService
+from store.backends.memory import MemoryCastore
 from store.castore.services import Missing
+from store.composition.castore_store import CastoreStore
+from store.derivation import Output
 from store.store_path import BadStorePath
 from tests.builder.sandbox.building import Sandbox
 
@@ -196,14 +200,47 @@ def test_checkouts_at_once(kind: str, any_sandbox: Sandbox, tmp_path: Path) -> N
 def test_checkouts_are_swept(any_sandbox: Sandbox, tmp_path: Path) -> None:
     info = any_sandbox.store.add_text("kept", b"x")
     kept = any_sandbox.checkouts.path_of(info.path)
-    gone = tmp_path / "gone"
+    path = "/nix/store/00000000000000000000000000000000-gone"
+    gone = any_sandbox.checkouts.folder / os.path.basename(path)
     gone.mkdir()
     (gone / "file").write_text("x")
-    path = "/nix/store/00000000000000000000000000000000-gone"
-    any_sandbox.checkouts.adopt(str(gone), path)
     assert Checkouts(any_sandbox.store, any_sandbox.checkouts.folder).sweep() == [path]
     assert os.path.exists(kept)
     assert not os.path.exists(any_sandbox.checkouts.folder / os.path.basename(path))
+
+
+def test_what_a_build_left_is_laid_out_as_it_is(sandbox: Sandbox) -> None:
+    outputs = {name: Output() for name in ("out", "link", "file")}
+    built = sandbox.build(
+        sandbox.derivation(
+            "mkdir -p $out/d; echo x > $out/d/f; ln $out/d/f $out/d/g; chmod +x $out/d/f; ln -s d $out/l;"
+            "ln -s $out $link; echo y > $file",
+            outputs=outputs,
+        )
+    )
+    made = sandbox.checkouts.folder / "made"
+    waiting = {path.lstat().st_ino for path in made.iterdir()}
+    assert len(waiting) == 3
+    for info in built.outputs.values():
+        place = sandbox.checkouts.path_of(info.path)
+        assert os.lstat(place).st_ino in waiting
+        again = CastoreStore(MemoryCastore()).add_path(place, "x")
+        assert again.nar_sha256 == info.nar_sha256
+        for file in [Path(place), *Path(place).rglob("*")]:
+            status = file.lstat()
+            assert status.st_mtime == 1
+            assert (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
+            assert file.is_symlink() or not status.st_mode & 0o222
+    assert list(made.iterdir()) == []
+
+
+def test_what_nobody_wanted_of_it_goes_with_the_next_service(any_sandbox: Sandbox) -> None:
+    built = any_sandbox.run("echo x > $out")
+    made = any_sandbox.checkouts.folder / "made"
+    assert len(list(made.iterdir())) == 1
+    OciBuildService(any_sandbox.store, folder=any_sandbox.folder / "builder", checkouts=any_sandbox.checkouts)
+    assert not made.exists()
+    assert Path(any_sandbox.checkouts.path_of(built.out.path)).read_text() == "x\n"
 
 
 def test_canonical_and_removed_again(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from builder.locks import Locks
+from builder.places import state_folder
 from builder.progress import Fetched, FetchFailed, Planned, Unanswered
-from builder.realise import BuildFailed, Realiser, Wish
+from builder.realise import BuildFailed, Cancelled, Realiser, Wish
 from builder.settings import Settings, SettingsError
 from builder.substituters import open_substituters, translated
 from store.castore.path_info import PathInfo
@@ -119,6 +124,49 @@ def test_what_is_offered_is_fetched_with_all_that_it_refers_to(scene: Scene) -> 
     assert planned.builds == ()
     infos = [scene.far.query(path) for path in planned.fetches]
     assert planned.size == sum(info.nar_size for info in infos if info is not None)
+
+
+def test_two_who_want_the_same_fetch_it_once(scene: Scene) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Far):
+        sent = 0
+
+        def nar(self, info: PathInfo) -> Iterator[bytes]:
+            self.sent += 1
+            begun.set()
+            assert go_on.wait(60)
+            return super().nar(info)
+
+    far = Slow(scene.far)
+    path = scene.output(scene.below)
+    others = Heard()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(scene.realise, far, top=path)
+        assert begun.wait(60)
+        # As another process would: with a store and locks of its own.
+        with local_store(str(Path(scene.near.uri.removeprefix("local:")))) as again:
+            other = Realiser(again, settings=SETTINGS, substituters=[far], on_event=others.hear)
+            second = pool.submit(other.realise, [Wish(path)])
+            others.wait(lambda event: isinstance(event, Planned))
+            go_on.set()
+            assert first.result(60) == second.result(60) == {path: path}
+    assert far.sent == 1
+    assert [type(event) for event in others] == [Planned, Fetched]
+
+
+def test_one_who_waits_for_a_fetch_can_be_cancelled(scene: Scene) -> None:
+    path = scene.output(scene.below)
+    lock = Locks(os.path.join(state_folder(scene.near), "building")).attempt(os.path.basename(path))
+    assert lock is not None
+    cancel = threading.Event()
+    realiser = Realiser(scene.near, settings=SETTINGS, substituters=[Far(scene.far)], on_event=scene.heard.hear)
+    with lock, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(realiser.realise, [Wish(path)], cancel)
+        scene.heard.wait(lambda event: isinstance(event, Planned))
+        cancel.set()
+        with pytest.raises(Cancelled):
+            waiting.result(60)
 
 
 def test_inputs_of_what_is_fetched_are_not_asked_for(store: CastoreStore, tmp_path: Path) -> None:
