@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from builder.fetch.failure import FetchError
-from builder.fetch.git_command import git, git_status, plain_url, running, said
+from builder.fetch.git_command import git, git_status, plain_url, running, said, without_filters
 from builder.fetch.keeping import keep, output_path
 from builder.fetch.limits import Limits
 from builder.fetch.memory import Memory
@@ -156,7 +156,7 @@ def _asked(source: GitSource, url: str, limits: Limits) -> tuple[str, str]:
     """What the server says that a ref is at; without a ref its default branch."""
     wanted = source.ref or "HEAD"
     patterns = [wanted] if wanted.startswith("refs/") or wanted == "HEAD" else [f"refs/heads/{wanted}", wanted]
-    out = git("/", "ls-remote", "--symref", "--", url, *patterns, limits=limits, what=_what(source))
+    out = git("/", "ls-remote", "--symref", "--", url, *patterns, limits=limits, what=_what(source), remote=True)
     found: dict[str, str] = {}
     branch = ""
     for line in out.decode("utf-8", "surrogateescape").splitlines():
@@ -227,7 +227,7 @@ def _fetch(repository: str, url: str, source: GitSource, limits: Limits) -> None
             wishes.append("+HEAD:refs/tvix/HEAD")
     err = ""
     for wish in wishes:
-        code, _, err = git_status(repository, *words, wish, limits=limits)
+        code, _, err = git_status(repository, *words, wish, limits=limits, remote=True)
         if code == 0 and _has(repository, source.rev, limits):
             return
         if code == 0:
@@ -347,7 +347,8 @@ class _Reading:
     def _exported(self, repository: str, source: GitSource) -> set[bytes]:
         """The paths that are not marked ``export-ignore``."""
         found: set[bytes] = set()
-        with running(repository, "archive", "--format=tar", source.rev) as process:
+        settings = without_filters(repository, self._limits)  # it is for the names only, yet git reads contents, too
+        with running(repository, "archive", "--format=tar", source.rev, settings=settings) as process:
             assert process.stdout is not None
             with tarfile.open(fileobj=process.stdout, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
                 for entry in archive:
@@ -375,10 +376,15 @@ class _Reading:
             raise FetchError(f"{_what(source)}: its submodules are more than {_MOST_NESTED} deep, at '{shown}'")
         if path not in addresses:
             raise FetchError(f"{_what(source)}: its '.gitmodules' does not say where the submodule '{shown}' is from")
+        if not is_local(source.url) and is_local(resolved(source.url, addresses[path])):
+            raise FetchError(
+                f"{_what(source)}: its submodule '{shown}' is to come from '{addresses[path]}', which is on this"
+                " machine; a repository from elsewhere may not name it"
+            )
         inner = replace(source, url=resolved(source.url, addresses[path]), ref="", rev=rev, all_refs=False)
-        check_source(inner)
         links = self._links
         try:
+            check_source(inner)
             with _repository(inner, self._limits) as repository:
                 return self.tree(repository, inner, depth + 1)
         except FetchError as error:

@@ -1,4 +1,10 @@
-"""Running ``git`` so that it asks nobody, runs nothing of the repository's, and can be stopped."""
+"""Running ``git`` so that it asks nobody, runs nothing of the repository's, and can be stopped.
+
+A repository may come from anywhere, and its configuration can name programs. What git would run of those is switched
+off: hooks, the file system monitor, filters (:func:`without_filters`). Only what means another machine may use a
+transport at all: with that goes the fetching of objects that a partial clone lacks, and the programs that it involves.
+What the user's own configuration names is run.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +43,8 @@ _MISLEADING = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
+_NOBODY = "none"
+"""A protocol that there is none of: git then asks nobody, not even another folder."""
 _SETTINGS = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false")
 
 
@@ -53,10 +61,10 @@ def plain_url(url: str) -> str:
     return url
 
 
-def _environment() -> dict[str, str]:
+def _environment(remote: bool) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
     environment |= {
-        "GIT_ALLOW_PROTOCOL": ":".join(_PROTOCOLS),
+        "GIT_ALLOW_PROTOCOL": ":".join(_PROTOCOLS) if remote else _NOBODY,
         # Less than a byte a second for a minute: nothing will come any more.
         "GIT_HTTP_LOW_SPEED_LIMIT": "1",
         "GIT_HTTP_LOW_SPEED_TIME": "60",
@@ -67,14 +75,24 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _words(folder: str, arguments: Sequence[str]) -> list[str]:
-    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-    return ["git", *settings, "-C", folder, *arguments]
+def _words(folder: str, arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
+    given = [word for setting in (*_SETTINGS, *settings) for word in ("-c", setting)]
+    return ["git", *given, "-C", folder, *arguments]
 
 
-def git_status(folder: str, *arguments: str, limits: Limits, feed: bytes = b"") -> tuple[int, bytes, str]:
-    """Runs git in ``folder``: its exit code, what it printed, and what it said. Raises FetchError without a git."""
-    with running(folder, *arguments) as process:
+def git_status(
+    folder: str,
+    *arguments: str,
+    limits: Limits,
+    feed: bytes = b"",
+    remote: bool = False,
+    settings: Sequence[str] = (),
+) -> tuple[int, bytes, str]:
+    """Runs git in ``folder``: its exit code, what it printed, and what it said. Raises FetchError without a git.
+
+    ``remote``: it may ask other repositories. ``settings`` (``NAME=VALUE``) go before those that are configured.
+    """
+    with running(folder, *arguments, remote=remote, settings=settings) as process:
         done = threading.Event()
         out = b""
         err = b""
@@ -94,9 +112,9 @@ def git_status(folder: str, *arguments: str, limits: Limits, feed: bytes = b"") 
         return process.returncode, out, err.decode("utf-8", "replace").strip()
 
 
-def git(folder: str, *arguments: str, limits: Limits, what: str, feed: bytes = b"") -> bytes:
+def git(folder: str, *arguments: str, limits: Limits, what: str, feed: bytes = b"", remote: bool = False) -> bytes:
     """What git prints. Raises FetchError, which starts with ``what`` and says what git said."""
-    code, out, err = git_status(folder, *arguments, limits=limits, feed=feed)
+    code, out, err = git_status(folder, *arguments, limits=limits, feed=feed, remote=remote)
     if code != 0:
         raise FetchError(f"{what}: {said(err) or f'git {arguments[0]} failed'}")
     return out
@@ -109,16 +127,43 @@ def said(err: str) -> str:
     return "; ".join(kept[:4])
 
 
+def without_filters(folder: str, limits: Limits) -> list[str]:
+    """Settings under which the filters are those of the user: none that the repository in ``folder`` brings itself.
+
+    For commands that read working trees or make them, since those pass contents through programs. Raises FetchError.
+    """
+    what = f"cannot read the Git repository '{folder}'"
+    code, out, err = git_status(folder, "config", "--show-scope", "-z", "--get-regexp", r"^filter\.", limits=limits)
+    if code not in (0, 1):  # 1: there are none
+        raise FetchError(f"{what}: {said(err)}")
+    own: dict[str, str] = {}
+    foreign: list[str] = []
+    fields = out.decode("utf-8", "surrogateescape").split("\0")
+    for scope, item in zip(fields[::2], fields[1::2], strict=False):
+        key, _, value = item.partition("\n")
+        if scope not in ("local", "worktree"):
+            own[key] = value
+        elif "=" in key:
+            # There is no way to say it on the command line of older versions of git.
+            raise FetchError(f"{what}: it configures a filter of its own with '=' in its name, '{key}'")
+        else:
+            foreign.append(key)
+    # A filter without a program changes nothing, unless it is required.
+    return [f"{key}={own.get(key, 'false' if key.endswith('.required') else '')}" for key in foreign]
+
+
 @contextmanager
-def running(folder: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    folder: str, *arguments: str, remote: bool = False, settings: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
     """A git process with pipes at both ends; it is killed if it still runs at the end."""
     try:
         process = subprocess.Popen(
-            _words(folder, arguments),
+            _words(folder, arguments, settings),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=_environment(remote),
         )
     except FileNotFoundError:
         raise FetchError("there is no program 'git', which fetching from Git repositories needs; install it") from None

@@ -58,7 +58,8 @@ def fetch_mercurial(
 
 
 def _hg(url: str, limits: Limits, *arguments: str) -> str:
-    environment = {**os.environ, "HGPLAIN": "1", "LC_ALL": "C.UTF-8"}
+    # What a repository configures, extensions and hooks above all, is not for whoever fetches it.
+    environment = {**os.environ, "HGPLAIN": "1", "HGRCSKIPREPO": "1", "LC_ALL": "C.UTF-8"}
     try:
         with subprocess.Popen(
             ["hg", "--noninteractive", *arguments],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from builder.fetch.failure import FetchError
 from builder.fetch.git import head_ref
-from builder.fetch.git_command import git, git_status, said
+from builder.fetch.git_command import git, git_status, said, without_filters
 from builder.fetch.limits import Limits
 
 
@@ -34,10 +34,6 @@ class Worktree:
         below = path[len(self.path) + 1 :]
         return below in (self.folders if kind == "directory" else self.files)
 
-    def is_tracked(self, below: str) -> bool:
-        """Whether Git tracks the file or folder at the path ``below`` the top."""
-        return not below or below in self.files or below in self.folders
-
     def rev_count(self, limits: Limits) -> int:
         """How many commits lead to ``head``."""
         what = f"cannot count the commits of '{self.path}'"
@@ -56,11 +52,7 @@ def worktree(path: str, limits: Limits, *, submodules: bool = False, export_igno
     dirty = True
     modified = 0
     if head:
-        words = ["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "--quiet", "--"]
-        code, _, err = git_status(path, *words, limits=limits)
-        if code not in (0, 1):
-            raise FetchError(f"{what}: {said(err)}")
-        dirty = code == 1
+        dirty = _is_dirty(path, limits, submodules)
         dated = git(path, "log", "-1", "--format=%ct", "--no-show-signature", "HEAD", limits=limits, what=what)
         modified = int(dated)
     shallow = git(path, "rev-parse", "--is-shallow-repository", limits=limits, what=what).strip() == b"true"
@@ -75,6 +67,27 @@ def worktree(path: str, limits: Limits, *, submodules: bool = False, export_igno
         # A submodule is tracked, as a folder; what is in it is not.
         folders |= {name for name in files if os.path.isdir(f"{path}/{name}") and not os.path.islink(f"{path}/{name}")}
     return Worktree(path, head, head_ref(path, limits), dirty, modified, shallow, files, frozenset(folders))
+
+
+def _is_dirty(path: str, limits: Limits, submodules: bool) -> bool:
+    """Whether tracked files, with ``submodules`` those of submodules, too, differ from what is checked out."""
+    what = f"cannot read the Git repository '{path}'"
+    # Git would look into submodules by itself, but with the filters that they bring.
+    words = ["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--quiet"]
+    words.append("--ignore-submodules=" + ("dirty" if submodules else "all"))
+    code, _, err = git_status(path, *words, "--", limits=limits, settings=without_filters(path, limits))
+    if code not in (0, 1):
+        raise FetchError(f"{what}: {said(err)}")
+    if code == 1 or not submodules:
+        return code == 1
+    staged = git(path, "ls-files", "-s", "-z", limits=limits, what=what)
+    for line in staged.split(b"\0"):
+        head, _, name = line.partition(b"\t")
+        if head.startswith(b"160000 "):
+            below = f"{path}/{name.decode('utf-8', 'surrogateescape')}"
+            if os.path.lexists(f"{below}/.git") and _is_dirty(below, limits, True):
+                return True
+    return False
 
 
 def _slashes(name: str) -> list[int]:

@@ -305,19 +305,6 @@ def test_git_is_not_misled_by_the_environment(
     assert fetch_git(store, GitSource(repository.url), None, limits).rev_count == 2
 
 
-def test_nothing_of_the_repository_is_run(limits: Limits, repository: Repository, tmp_path: Path) -> None:
-    program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    program.chmod(0o755)
-    repository.commit(**{".gitattributes": "a diff=odd\n"})
-    repository.git("config", "core.fsmonitor", str(program))
-    repository.git("config", "diff.external", str(program))
-    repository.git("config", "diff.odd.textconv", str(program))
-    repository.write(a="changed\n")
-    assert worktree(str(repository.path), limits) is not None
-    assert not (tmp_path / "ran").exists()
-
-
 def test_without_git_it_is_said_so(
     store: CastoreStore, limits: Limits, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,7 +342,8 @@ def test_untracked_files_are_not_there(limits: Limits, repository: Repository) -
     repository.write(new="n", d__new="n", e__new="n")
     found = worktree(str(repository.path), limits)
     assert found is not None and not found.dirty and kept(repository, limits) == before
-    assert not found.is_tracked("new") and not found.is_tracked("e") and found.is_tracked("d")
+    assert not found.keeps(f"{repository.path}/new", "file") and not found.keeps(f"{repository.path}/e", "directory")
+    assert found.keeps(f"{repository.path}/d", "directory")
 
 
 @pytest.mark.parametrize("change", ["edited", "added", "intended", "deleted", "mode"])

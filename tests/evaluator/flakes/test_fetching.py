@@ -192,7 +192,7 @@ def test_errors_name_the_address_and_the_remedy(furnished: World, name: str) -> 
     if name in ("another machine", "unknown in the registry"):
         flags = ["--option", "download-attempts", "1", "--option", "flake-registry", ""]
     done = furnished.tvix("--eval", "--strict", "-E", filled(furnished, text), *flags, ok=False)
-    assert done.code == (102 if name == "wrong hash" else 1)
+    assert done.code == (102 if name in ("wrong hash", "wrong tree") else 1)
     assert said.replace("@", str(furnished.root)) in done.err
 
 
