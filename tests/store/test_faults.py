@@ -284,8 +284,10 @@ class Cache:
     def write(self, *, sign: bool = True) -> None:
         if sign:
             self.info.signatures = [KEY.sign(self.info.fingerprint())]
-        with suppress(FileNotFoundError, OSError):
-            (self.folder / self.info.url).write_bytes(self.data)
+        place = Path(os.path.normpath(self.folder / self.info.url))
+        if place.is_relative_to(self.folder):  # some say that it is elsewhere, where there are files of this machine
+            with suppress(OSError):
+                place.write_bytes(self.data)
         (self.folder / f"{'0' * 32}.narinfo").write_text(self.info.to_text())
 
     def url(self) -> str:
