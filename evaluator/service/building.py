@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from evaluator.service.courtesy import Courtesy
 from evaluator.service.protocol import read_frame, write_frame
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class _Builds:
         self._cancels: Final[dict[str, threading.Event]] = {}
         self._threads: Final[dict[str, threading.Thread]] = {}
         self._realiser: Realiser | None = None
+        self._courtesy: Final = Courtesy()
         self._said = 0.0
         self._output: Final = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)  # whatever else is printed here is for the log
@@ -111,7 +113,8 @@ class _Builds:
             before.join()  # one that was cancelled, on its way out
         drv_path = element[element.rfind("!") + 1 :]
         try:
-            self._open().realise([Wish.of(element)], cancel)
+            with self._courtesy:
+                self._open().realise([Wish.of(element)], cancel)
             self._say(Made(element))
         except Cancelled:
             return

@@ -1,0 +1,84 @@
+"""Builds give way to the editor, also where niceness alone does not count.
+
+Specification: sched(7), "The autogroup feature". Where ``kernel.sched_autogroup_enabled`` is 1, the processor is shared
+between sessions first, and niceness says only who comes first within one. What a container runs is a session of its
+own, so two builds would take as much of the processor as the server and all else in its session. But each session's
+share has a niceness, too, which whoever owns its processes may raise.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+LEAST: Final = 19
+_SECONDS: Final = 0.2
+_PROC: Final = Path("/proc")
+
+
+class Courtesy:
+    """Makes the sessions of all that this process has started the least important, as long as ``watch`` is held."""
+
+    def __init__(self) -> None:
+        self._own: Final = _autogroup(os.getpid())
+        self._mutex: Final = threading.Lock()
+        self._holders = 0
+        self._wake: Final = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> None:
+        with self._mutex:
+            self._holders += 1
+            if self._own and self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="courtesy", daemon=True)
+                self._thread.start()
+            self._wake.set()
+
+    def __exit__(self, *_: object) -> None:
+        with self._mutex:
+            self._holders -= 1
+
+    def _watch(self) -> None:
+        while True:
+            self._wake.wait()
+            lower(os.getpid(), self._own)
+            with self._mutex:
+                if not self._holders:
+                    self._wake.clear()
+            threading.Event().wait(_SECONDS)
+
+
+def lower(pid: int, spared: str = "") -> None:
+    """Gives all sessions of what a process has started the least share, but for the autogroup ``spared``."""
+    seen = {spared}
+    for child in _descendants(pid):
+        group = _autogroup(child)
+        if group and group not in seen:
+            seen.add(group)
+            # Too soon after the last one, or gone: the next round comes soon.
+            with suppress(OSError):
+                place = _PROC / str(child) / "autogroup"
+                if not place.read_text().rstrip().endswith(f"nice {LEAST}"):
+                    place.write_text(str(LEAST))
+
+
+def _autogroup(pid: int) -> str:
+    """The name of the autogroup that a process belongs to; empty where there are none."""
+    with suppress(OSError):
+        return (_PROC / str(pid) / "autogroup").read_text().partition(" ")[0]
+    return ""
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    pending = [pid]
+    while pending:
+        with suppress(OSError):
+            for task in (_PROC / str(pending.pop()) / "task").iterdir():
+                with suppress(OSError):
+                    for child in (task / "children").read_text().split():
+                        yield int(child)
+                        pending.append(int(child))

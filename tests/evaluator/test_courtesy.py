@@ -1,0 +1,59 @@
+"""Builds give way to the editor: the kernel is asked what share their sessions have."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evaluator
+from evaluator.service import courtesy
+
+PACKAGES = str(Path(evaluator.__file__).resolve().parent.parent)
+
+#: Starts a session of its own with a process in it, lowers it, and prints its niceness and that of its own.
+PROGRAM = """
+import os, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+if sys.argv[2] == "user":
+    os.setgid(65534)
+    os.setuid(65534)
+from evaluator.service import courtesy
+own = open("/proc/self/autogroup").read()
+child = subprocess.Popen(["setsid", "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE)
+child.stdout.readline()
+for _ in range(100):  # an ordinary user may do it ten times a second, and other tests do, too
+    courtesy.lower(os.getpid(), own.partition(" ")[0])
+    share = open(f"/proc/{child.pid}/autogroup").read()
+    if share.endswith("nice 19\\n"):
+        break
+    import time
+    time.sleep(0.05)
+child.kill()
+print(share.rpartition(" ")[2].strip(), open("/proc/self/autogroup").read() == own)
+"""
+
+
+@pytest.mark.parametrize("who", ["root", "user"])
+def test_other_sessions_get_the_least_share(who: str) -> None:
+    if not os.path.exists("/proc/self/autogroup"):
+        pytest.skip("this kernel has no autogroups")
+    if os.geteuid() != 0 and who == "root":
+        pytest.skip("needs root")
+    if os.geteuid() == 0 and who == "user" and not os.access(PACKAGES, os.R_OK):
+        pytest.skip("others may not read this checkout")
+    command = [sys.executable, "-c", PROGRAM, PACKAGES, who if os.geteuid() == 0 else "root"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ})
+    assert done.stdout.split() == ["19", "True"]
+
+
+def test_nothing_was_started() -> None:
+    before = Path("/proc/self/autogroup")
+    if not before.exists():
+        pytest.skip("this kernel has no autogroups")
+    share = before.read_text()
+    courtesy.lower(os.getpid(), share.partition(" ")[0])
+    assert before.read_text() == share
