@@ -1,11 +1,13 @@
 # From a locked flake to what `getFlake` answers.
 #
 # `lock` is flake.lock, read; a node that lies inside another one's tree has `within = { node, dir }`.
-# `source` is the tree of the flake itself and `dir` the folder in it that holds its flake.nix.
+# `source` is the tree of the flake itself and `dir` the folder in it that holds its flake.nix. `inputsOnly`: the answer
+# is the inputs alone, and nothing of the flake's own is looked at.
 {
   lock,
   source,
   dir,
+  inputsOnly ? false,
 }:
 
 let
@@ -41,13 +43,15 @@ let
     else
       node.locked.dir or "";
 
+  inputsOf = node: mapAttrs (_: input: flakes.${nodeOf input}) (node.inputs or { });
+
   flakeOf =
     name: node:
     let
       sourceInfo = trees.${name};
       outPath = below sourceInfo.outPath (folderOf name node);
       flake = import (outPath + "/flake.nix");
-      inputs = mapAttrs (_: input: flakes.${nodeOf input}) (node.inputs or { });
+      inputs = inputsOf node;
       outputs = flake.outputs (inputs // { self = result; });
       result =
         outputs
@@ -72,4 +76,4 @@ let
   trees = mapAttrs treeOf lock.nodes;
   flakes = mapAttrs flakeOf lock.nodes;
 in
-flakes.${lock.root}
+if inputsOnly then inputsOf lock.nodes.${lock.root} else flakes.${lock.root}

@@ -42,11 +42,23 @@ def flake_at(session: Session, ref: Ref, pure: bool) -> object:
 
 def outputs_of(session: Session, found: Locked) -> object:
     """The outputs of a locked flake, with what else belongs to it."""
+    return _call(session, found, described(found.flake.tree, found.flake.locked, False), False)
+
+
+def inputs_of(session: Session, found: Locked, source: Attrs) -> Attrs:
+    """The inputs of a locked flake whose tree is ``source``; nothing of its own is looked at."""
+    inputs = _call(session, found, source, True)
+    assert isinstance(inputs, Attrs)
+    return inputs
+
+
+def _call(session: Session, found: Locked, source: Attrs, inputs_only: bool) -> object:
     function = session.import_file(os.path.join(FOLDER, "call-flake.nix"))
     items: dict[str, object] = {
         "lock": parse(json.dumps(_with_places(found))),
-        "source": described(found.flake.tree, found.flake.locked, False),
+        "source": source,
         "dir": str(found.flake.locked.get("dir", "")),
+        "inputsOnly": inputs_only,
     }
     return force(call(function, Attrs(items, None)))
 

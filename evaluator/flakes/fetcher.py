@@ -377,6 +377,20 @@ class _Declared:
         self._path = path
         self._items = items
         self._permitted = False
+        self.meddles = False
+
+    @property
+    def what(self) -> str:
+        return describe(self._items)
+
+    @property
+    def title(self) -> str:
+        return f"Fetch '{self.what}'"
+
+    @property
+    def at_hand(self) -> bool:
+        url = _text(self._items, "url")
+        return self._items.get("type") == "path" or url.startswith(("file:", "git+file:", "/"))
 
     def permit(self) -> None:
         self._permitted = True

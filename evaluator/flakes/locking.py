@@ -64,6 +64,31 @@ def lock_flake(session: Session, ref: Ref, wishes: Wishes | None = None) -> Lock
     return result
 
 
+def lock_what_can_be(session: Session, flake: Flake, before: LockFile) -> tuple[LockFile, dict[str, EvalError]]:
+    """The inputs of a flake, and why those are not locked that cannot be.
+
+    What ``before`` has locked is taken as it stands, and nothing is fetched for it.
+    """
+    lock = LockFile()
+    faults: dict[str, EvalError] = {}
+    for name, wanted in sorted(flake.inputs.items()):
+        known = before.root.inputs.get(name)
+        if wanted.follows is not None:
+            lock.root.inputs[name] = wanted.follows
+        elif known is not None and (
+            not isinstance(known, Node) or (wanted.ref is not None and _same(known.original, wanted.ref))
+        ):
+            lock.root.inputs[name] = known
+        else:
+            locking = _Locking(session, Wishes())
+            try:
+                locking.inputs({name: wanted}, lock.root, (), None, (), flake, trusted=False)
+            except EvalError as error:
+                lock.root.inputs.pop(name, None)
+                faults[name] = error
+    return lock, faults
+
+
 def read_lock(session: Session, flake: Flake) -> LockFile:
     """The lock file in a flake's tree; an empty one where there is none. Raises EvalError."""
     path = f"{flake.folder}/flake.lock"

@@ -167,6 +167,11 @@ class Files:
             self.reads.refuse(f"'{whole}' may come to the store at any time")
         return path
 
+    def _is_laid_out(self, path: str) -> bool:
+        """Whether a path lies in an object that a store has, though not in its place."""
+        end = path.find("/", len(_STORE))
+        return (path if end < 0 else path[:end]) in self._laid_out
+
     def _through_links(self, path: str, end: int, links: int) -> str:
         """:meth:`origin` of what lies in an object that is not where its path says, and so not where links look for it.
 
@@ -284,11 +289,12 @@ class Files:
                     return known
             elif known.stamp is _UNSAVED and (disk is path or known.file.text == document):
                 return known
+        origin = "" if disk is path or disk == path or self._is_laid_out(path) else disk
         if document is not None:
-            parsed = ParsedFile(SourceFile(path, document), parse(document), _UNSAVED)
+            parsed = ParsedFile(SourceFile(path, document, origin), parse(document), _UNSAVED)
         else:
             text = self._source(path)
-            parsed = ParsedFile(SourceFile(path, text), parse(text), self._stamp(path))
+            parsed = ParsedFile(SourceFile(path, text, origin), parse(text), self._stamp(path))
         self._parsed[path] = parsed
         spend(len(parsed.file.text) >> 5)  # reading a file is no step of evaluation, but takes as long as many
         return parsed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from evaluator.code.attrsets import missing_attribute, note_definition
@@ -106,6 +107,10 @@ class FileContext:
         self._sites: dict[tuple[int, int, int], Site] = {}
         self._top: Final = Site(Scope(None, {}), base_env())
         self._result: object = None
+        #: Of a flake: what its outputs are.
+        self.outputs: Thunk | None = None
+        #: Elements of string contexts that evaluation may miss, and where the file asks for them.
+        self.asked_at: Final[dict[str, Place]] = {}
 
     # --- running the file ----------------------------------------------------------------------
 
@@ -147,7 +152,7 @@ class FileContext:
             node = outer.node
             if isinstance(node, tree.Lambda):
                 if below.node is not node.name:
-                    site = self._opened(outer, site)
+                    site = self._opened(outer, site, chain[: index + 1])
             elif isinstance(node, tree.With):
                 if below.node is node.body:
                     site = self._opened(outer, site)
@@ -157,17 +162,19 @@ class FileContext:
                 site = self._opened(outer, site)
         return site
 
-    def _opened(self, link: TreePlace, outside: Site) -> Site:
+    def _opened(self, link: TreePlace, outside: Site, chain: Sequence[TreePlace] = ()) -> Site:
         key = (link.start, link.end, id(link.node))
         site = self._sites.get(key)
         if site is None:
-            site = self._open(link, outside)
+            site = self._open(link, outside, chain)
             self._sites[key] = site
         return site
 
-    def _open(self, link: TreePlace, outside: Site) -> Site:
+    def _open(self, link: TreePlace, outside: Site, chain: Sequence[TreePlace]) -> Site:
         node = link.node
         if isinstance(node, tree.Lambda):
+            if not self.session.calls(self.parsed.file, link.start):
+                self.provoke(chain)
             return self._called(node, link, outside)
         if isinstance(node, tree.With):
             namespace = self.lowering.later(node.namespace, child_base(link.node, link.base), outside.scope, "")
@@ -182,6 +189,34 @@ class FileContext:
         if calls:
             return Site(scope, calls[0])
         return Site(scope, self._assumed(node, link, outside))
+
+    def provoke(self, chain: Sequence[TreePlace]) -> None:
+        """Evaluates the calls that the node at a chain's end is an argument of, or a part of one, the nearest first.
+
+        So that what stands there is called, if it is a function, or imported. Of a set that comes of it those
+        attributes are looked at that a caller would.
+        """
+        end = len(chain) - 1
+        while end > 0 and _is_part_of_argument(chain[end - 1].node):
+            end -= 1
+            link = chain[end]
+            above = chain[end - 1].node if end > 0 else None
+            if isinstance(link.node, tree.Apply) and not isinstance(above, tree.Apply):
+                with suppress(EvalError):
+                    self._look_into(self.evaluate(link.node, link.base, self.site(chain[: end + 1])))
+
+    def _look_into(self, value: object) -> None:
+        if isinstance(value, list):
+            for element in value[:1]:
+                force(element)
+        elif isinstance(value, Attrs) and quiet(value, "type") != "derivation":
+            if value.has("config") and value.has("options"):
+                quiet(value, "config")
+            elif value.has(self.session.system):
+                quiet(value, self.session.system)
+            else:
+                for name in sorted(value.items)[:1]:
+                    quiet(value, name)
 
     def _assumed(self, node: tree.Lambda, link: TreePlace, outside: Site) -> Env:
         """An environment for a lambda that nobody was seen to call: defaults, names of the package set, holes."""
@@ -254,7 +289,7 @@ class FileContext:
             if isinstance(owner.node, tree.Formal) and isinstance(node, tree.Name):
                 return self._variable(node.name, chain)
             if isinstance(owner.node, tree.Lambda) and isinstance(node, tree.Name):
-                site = self._opened(owner, self.site(chain[:-1]))
+                site = self._opened(owner, self.site(chain[:-1]), chain[:-1])
                 return self._read(node.name, link.start, site)
             if isinstance(owner.node, tree.Inherit):
                 return self._inherited(chain, owner.node)
@@ -350,6 +385,14 @@ class FileContext:
         source_chain = [*chain[:-1], TreePlace(clause.source, child_base(holder.node, holder.base))]
         value = self.evaluate(clause.source, child_base(holder.node, holder.base), self.site(source_chain))
         return select(value, name, Place(self.parsed.file, link.start, link.end))
+
+
+def _is_part_of_argument(node: tree.Node) -> bool:
+    """Whether what stands in ``node`` may be called or imported by who gets the whole of it."""
+    return isinstance(
+        node,
+        tree.Apply | tree.Paren | tree.ListExpr | tree.AttrSet | tree.AttrBinding | tree.Binary | tree.Broken,
+    )
 
 
 def select(value: object, name: str, place: Place | None) -> Value:

@@ -35,8 +35,9 @@ class Failure(msgspec.Struct, frozen=True):
 
     ``at`` is the stretch of the file that is nearest to it, ``frames`` are other places that led there, innermost
     first. ``kind``: "evaluation"; or something that has to be built is not: "unbuilt" (nobody has allowed it yet),
-    "never" (nobody may), "building", "failed" (the message ends with its log's last lines). Then ``elements`` name it
-    (as elements of a string context). ``meant``: names that may have been meant by a mistyped one.
+    "never" (nobody may), "building", "failed" (the message ends with its log's last lines); or fetched: "unfetched",
+    "barred" (nobody may), "fetching". Then ``elements`` name it (as elements of a string context), and ``offers`` say
+    what somebody may want done about each. ``meant``: names that may have been meant by a mistyped one.
     """
 
     message: str
@@ -45,6 +46,7 @@ class Failure(msgspec.Struct, frozen=True):
     kind: str = "evaluation"
     elements: tuple[str, ...] = ()
     meant: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ def location(place: Place | None) -> Location | None:
     if place is None or not place.file.is_real():
         return None
     line, column = place.file.line_and_column(place.start)
-    return Location(place.file.path, place.start, place.end, line, column)
+    return Location(place.file.origin or place.file.path, place.start, place.end, line, column)
 
 
 _FRAME_KINDS: Final = {STEP: "step", DETAIL: "call", ALWAYS: "context"}

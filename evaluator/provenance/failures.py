@@ -21,6 +21,8 @@ from evaluator.session import Session
 _MOST_ATTRIBUTES: Final = 300
 """Larger sets are whole package sets: nobody waits for all of those."""
 
+_NOT_LOOKED_INTO: Final = frozenset(["legacyPackages"])
+
 
 def failures(session: Session, context: FileContext) -> list[Failure]:
     """What fails in a file, in the order of its text. Evaluation may be interrupted and begun again."""
@@ -32,17 +34,31 @@ def failures(session: Session, context: FileContext) -> list[Failure]:
             value.get("drvPath")
     except EvalError as error:
         _add(found, context, error)
-    if isinstance(value, Attrs) and len(value.items) <= _MOST_ATTRIBUTES and not is_derivation(value):
-        for name in sorted(value.items):
-            try:
-                inner = value.get(name)
-                if isinstance(inner, Attrs) and quiet(inner, "type") == "derivation":
-                    inner.get("drvPath")
-            except EvalError as error:
-                if not error.is_catchable():
-                    error.note(f"while evaluating the attribute '{name}'", value.place_of(name))
-                    _add(found, context, error)
+    if isinstance(value, Attrs) and not is_derivation(value):
+        for name, inner in _each(found, context, value):
+            if context.outputs is not None and isinstance(inner, Attrs) and name not in _NOT_LOOKED_INTO:
+                ours = quiet(inner, session.system)
+                if isinstance(ours, Attrs) and not is_derivation(ours):
+                    _each(found, context, ours)
     return [found[key] for key in sorted(found)]
+
+
+def _each(found: dict[tuple[int, int, str], Failure], context: FileContext, attrs: Attrs) -> list[tuple[str, object]]:
+    """Notes what fails of a set's attributes, and answers the others; nothing of a set that is too large."""
+    values: list[tuple[str, object]] = []
+    if len(attrs.items) > _MOST_ATTRIBUTES:
+        return values
+    for name in sorted(attrs.items):
+        try:
+            inner = attrs.get(name)
+            if isinstance(inner, Attrs) and quiet(inner, "type") == "derivation":
+                inner.get("drvPath")
+            values.append((name, inner))
+        except EvalError as error:
+            if not error.is_catchable():
+                error.note(f"while evaluating the attribute '{name}'", attrs.place_of(name))
+                _add(found, context, error)
+    return values
 
 
 def _add(found: dict[tuple[int, int, str], Failure], context: FileContext, error: EvalError) -> None:
@@ -50,7 +66,7 @@ def _add(found: dict[tuple[int, int, str], Failure], context: FileContext, error
         return  # the text is not finished there: that is said of the text itself
     path = context.parsed.file.path
     frames = trace_frames(error)
-    at = _nearest(context, error)
+    at = _asked_at(context, error) or _nearest(context, error)
     if at is None:
         return
     kind = "evaluation"
@@ -61,9 +77,26 @@ def _add(found: dict[tuple[int, int, str], Failure], context: FileContext, error
     elif isinstance(error, BuildFailure):
         kind = "failed"
         elements = (error.element,)
+    offers = tuple(_offer(context.session, element) for element in elements)
     related = tuple(frame for frame in frames if frame.at is not None and not _same(frame, at, path))
-    failure = Failure(sendable(error.message), at, related, kind, elements, tuple(map(sendable, error.suggestions())))
+    meant = tuple(map(sendable, error.suggestions()))
+    failure = Failure(sendable(error.message), at, related, kind, elements, meant, offers)
     found.setdefault((at.start, at.end, failure.message), failure)
+
+
+def _offer(session: Session, element: str) -> str:
+    fetch = session.fetches.get(element)
+    if fetch is not None:
+        return sendable(fetch.title)
+    name = element[element.rfind("/") + 1 :][33:].removesuffix(".drv")
+    return sendable(f"Build '{name}'")
+
+
+def _asked_at(context: FileContext, error: EvalError) -> Location | None:
+    """Where the file itself asks for what is missing: a flake's input."""
+    if isinstance(error, Unrealised) or isinstance(error, BuildFailure):
+        return location(context.asked_at.get(error.element))
+    return None
 
 
 def _same(frame: TraceFrame, at: Location, path: str) -> bool:

@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from evaluator.io.files import Files, ParsedFile
 from evaluator.observations import Observations
 from evaluator.provenance import route as routes
 from evaluator.provenance.context import FileContext, chain_to
+from evaluator.provenance.flake import call_flake, is_flake, look_at_outputs, open_flake
 from evaluator.provenance.route import References, Route
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs
 from evaluator.session import Imports, Session
 from evaluator.syntax import tree
+
+if TYPE_CHECKING:
+    from evaluator.flakes.in_place import InPlace
 
 OBSERVED_CALLS: Final = 2
 _NEAREST_FOLDERS: Final = 8
@@ -61,6 +65,7 @@ class Generation:
         self._contexts: Final[dict[str, FileContext]] = {}
         self._routes: Final[dict[str, Route | None]] = {}
         self._on_the_way: Final[set[str]] = set()
+        self._flakes: Final[dict[str, InPlace]] = {}
 
     def activate(self) -> None:
         """Makes evaluation import and observe on behalf of this generation."""
@@ -83,6 +88,11 @@ class Generation:
             [] if route is None else route.given,
             self.around.packages() if route is not None and route.given else None,
         )
+        if is_flake(path, parsed.source.root):
+            given = self._flakes.get(path)
+            if given is None:
+                given = self._flakes[path] = open_flake(self.session, path)
+            call_flake(context, given)
         self._contexts[path] = context
         self._observe(context)
         return context
@@ -90,9 +100,11 @@ class Generation:
     def _observe(self, context: FileContext) -> None:
         """Runs the file as far as to the form of its value, so that its functions are seen to be called."""
         try:
-            routes.automatic(self.session, context)
+            value = routes.automatic(self.session, context)
         except EvalError:
             return
+        if context.outputs is not None and isinstance(value, Attrs):
+            look_at_outputs(self.session, value)
 
     def _route(self, path: str, parsed: ParsedFile) -> Route | None:
         if path in self._routes:
@@ -105,7 +117,7 @@ class Generation:
     def _find_route(self, path: str, parsed: ParsedFile) -> Route | None:
         found = routes.outer_lambda(parsed.source.root)
         if found is None:
-            return Route("evaluated by itself", [])
+            return Route("the flake itself" if is_flake(path, parsed.source.root) else "evaluated by itself", [])
         if path in self._on_the_way:
             return None
         self._on_the_way.add(path)
@@ -178,6 +190,9 @@ class Generation:
             with suppress(EvalError):
                 context.evaluate(node, around[-1].base, context.site(around))
             given = self._observed(path)
+            if given is None:
+                context.provoke(chain)
+                given = self._observed(path)
         if given is None:
             return None
         line, _ = context.parsed.file.line_column(start)

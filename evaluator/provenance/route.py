@@ -17,7 +17,7 @@ from evaluator.io.files import Files, ParsedFile
 from evaluator.provenance.context import FileContext, unknown, unwrapped
 from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
-from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Closure, Env
+from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Closure, Env, force
 from evaluator.session import Session
 from evaluator.syntax import tree
 from evaluator.syntax.cursor import Place as TreePlace
@@ -179,7 +179,9 @@ def by_shape(lambda_: tree.Lambda, pkgs: Attrs | None) -> Route | None:
 
 
 def automatic(session: Session, context: FileContext) -> object:
-    """Runs a file that needs no arguments, calling its function with none. Raises EvalError."""
+    """Runs a file that needs no arguments, calling its function with none; of a flake the outputs. Raises EvalError."""
+    if context.outputs is not None:
+        return force(context.outputs)
     value = context.run()
     if isinstance(value, Closure) and isinstance(value.function, FormalsLambda):
         return call(value, EMPTY_ATTRS)

@@ -179,21 +179,25 @@ _NOT_THERE: Final[dict[str, str]] = {
     "building": "is being built",
     "unbuilt": "has to be built first",
     "never": "has to be built first, which the settings forbid",
+    "unfetched": "has to be fetched first",
+    "fetching": "is being fetched",
+    "barred": "has to be fetched first, which the settings forbid",
 }
 
 
 class Unrealised(EvalError):
     """A store path is needed that nobody has made yet; ``element`` is that of a string context which names it.
 
-    ``state`` is for an editor: "building", "unbuilt" (nobody has allowed it yet), "never" (nobody may); else empty.
+    ``state`` is for an editor: "building", "unbuilt" (nobody has allowed it yet), "never" (nobody may), "fetching",
+    "unfetched", "barred"; else empty. ``name`` is what people call it, if that is not in its path.
     """
 
-    def __init__(self, element: str, pinned: Place | None = None, state: str = "") -> None:
+    def __init__(self, element: str, pinned: Place | None = None, state: str = "", name: str = "") -> None:
         # Of an output it is the derivation's own path, as in Nix.
         path = element[element.rfind("!") + 1 :].removeprefix("=")
         message = f"path '{path}' is not valid"
         if state:
-            name = path[path.rfind("/") + 1 :][33:].removesuffix(".drv")
+            name = name or path[path.rfind("/") + 1 :][33:].removesuffix(".drv")
             message = f"'{name}' {_NOT_THERE[state]}"
         super().__init__(message, pinned)
         self.element = element

@@ -9,13 +9,15 @@ from typing import Final
 class SourceFile:
     """A file (or an expression from the command line) that code was lowered from.
 
-    ``path`` is absolute, or a name in guillemets («string») for text that is no file.
+    ``path`` is absolute, or a name in guillemets («string») for text that is no file. Of a store object that is read
+    where it would be copied from, ``origin`` is the file there; else it is empty.
     Offsets are code points into ``text``.
     """
 
-    def __init__(self, path: str, text: str) -> None:
+    def __init__(self, path: str, text: str, origin: str = "") -> None:
         self.path: Final = path
         self.text: Final = text
+        self.origin: Final = origin
         self._lines: list[int] | None = None
 
     def _starts(self) -> list[int]:

@@ -83,15 +83,33 @@ class BackgroundAccess(LocalAccess):
             failed = self._failed.get(element)
             if failed is not None:
                 raise BuildFailure(failed.message, element, failed.drv_path, list(failed.log), failed.exit_code)
-        if self.policy == NEVER:
-            raise Unrealised(wanted[0], None, "never")
         fresh = [each for each in wanted if each not in self.running and self._may_be_made(each)]
         if fresh:
             self._make(fresh)
-        raise Unrealised(wanted[0], None, "building" if wanted[0] in self.running else "unbuilt")
+        first = wanted[0]
+        fetch = self._fetch(first)
+        states = ("building", "never", "unbuilt") if fetch is None else ("fetching", "barred", "unfetched")
+        state = states[0 if first in self.running else 1 if self.policy == NEVER else 2]
+        raise Unrealised(first, None, state, self.name(first))
+
+    def _fetch(self, element: str) -> Fetch | None:
+        """The declared fetch that an element is, if it is one."""
+        return None if self._session is None else self._session.fetches.get(element)
+
+    def name(self, element: str) -> str:
+        """What people call what an element of a string context names."""
+        fetch = self._fetch(element)
+        return fetch.what if fetch is not None else element[element.rfind("/") + 1 :][33:].removesuffix(".drv")
 
     def _may_be_made(self, element: str) -> bool:
-        return not element.startswith("=") and (self.policy == ALWAYS or element in self._allowed)
+        if element.startswith("="):
+            return False
+        fetch = self._fetch(element)
+        if fetch is not None and fetch.at_hand:
+            return True  # nothing is built, and nobody else is asked
+        if self.policy == NEVER:
+            return False
+        return element in self._allowed or (self.policy == ALWAYS and (fetch is None or not fetch.meddles))
 
     def _make(self, elements: list[str]) -> None:
         session = self._session
@@ -119,7 +137,8 @@ class BackgroundAccess(LocalAccess):
     def _fetch_aside(self, element: str, fetch: Fetch) -> None:
         """A declared fetch, on a thread of its own."""
         try:
-            fetch.permit()
+            if not fetch.at_hand:
+                fetch.permit()
             fetch.run(self.castore)
             self._hear(Made(element))
         except Exception as error:  # whatever it is: who waits must hear of it
@@ -145,8 +164,12 @@ class BackgroundAccess(LocalAccess):
         """Ends everything that is being built; it is not begun again until it is allowed."""
         for element in list(self.running):
             self._allowed.discard(element)
-            name = element[element.rfind("!") + 1 :]
-            self._failed[element] = NotMade(element, f"building '{name}' was cancelled", name, (), 1)
+            drv_path = element[element.rfind("!") + 1 :]
+            message = f"building '{drv_path}' was cancelled"
+            fetch = self._fetch(element)
+            if fetch is not None:
+                message = f"fetching '{fetch.what}' was cancelled"
+            self._failed[element] = NotMade(element, message, drv_path, (), 1)
         self.stop(self.running)
 
     def take(self, news: FromBuilder | None) -> bool:
@@ -162,6 +185,7 @@ class BackgroundAccess(LocalAccess):
         if isinstance(news, Said) or news.element not in self.running:
             return False
         del self.running[news.element]
+        self._allowed.discard(news.element)
         if isinstance(news, NotMade):
             self._failed[news.element] = news
         return True

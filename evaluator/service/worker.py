@@ -60,6 +60,9 @@ PERMISSIVE: Final = {
 
 Question = Describe | Members | Scope | Arguments
 
+#: States of what is not there yet, but may come.
+_LATER: Final = frozenset(["building", "unbuilt", "fetching", "unfetched"])
+
 
 class _News:
     """What the process that builds has said (None: that it is gone), on its way to the evaluation's thread."""
@@ -242,7 +245,7 @@ class Worker:
         except Unrealised as missing:
             if self._builds is not None:
                 self._asked_for.update(self._builds.missed)
-            state = "building" if missing.state in ("building", "unbuilt") else "error"
+            state = "building" if missing.state in _LATER else "error"
             return Answer(question.id, state, message=sendable(missing.message), at=location(missing.place))
         except EvalError as error:
             return Answer(
@@ -329,7 +332,7 @@ class Worker:
 
     def _show_builds(self, text: str = "", changed: bool = False) -> None:
         """Tells the server what is being built, if that is news."""
-        names = tuple(map(_name_of, self._builds.running)) if self._builds is not None else ()
+        names = tuple(map(self._builds.name, self._builds.running)) if self._builds is not None else ()
         shown = Builds(names, text, changed)
         if changed or text or names != self._shown.names:
             self._shown = shown
@@ -360,11 +363,6 @@ class Worker:
             assert isinstance(message, Answer)
             payload = self._encoder.encode(Answer(message.id, "error", message="the answer is not UTF-8"))
         write_frame(self._sink, payload)
-
-
-def _name_of(element: str) -> str:
-    """What people call what an element of a string context names."""
-    return element[element.rfind("/") + 1 :][33:].removesuffix(".drv")
 
 
 def _end_process(failure: threading.ExceptHookArgs) -> None:

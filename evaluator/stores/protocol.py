@@ -42,6 +42,22 @@ class StoreAccess(Protocol):
 class Fetch(Protocol):
     """Something whose store path is known, because its hash is, and that is fetched when it is read."""
 
+    @property
+    def what(self) -> str:
+        """What people call it: an address."""
+
+    @property
+    def title(self) -> str:
+        """What to offer somebody who may have it done."""
+
+    @property
+    def meddles(self) -> bool:
+        """Whether it changes files of the user's, who then has to ask for it each time."""
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether it is on this machine, so that no other one needs to be asked."""
+
     def run(self, store: CastoreStore) -> None:
         """Fetches it into the store. Raises EvalError; Unrealised where other machines may not be asked."""
 

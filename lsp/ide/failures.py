@@ -28,7 +28,9 @@ def message(failure: Failure) -> str:
 
 def code(failure: Failure) -> str:
     """The code of a failure's diagnostic."""
-    return {"evaluation": "evaluation", "failed": "build-failed"}.get(failure.kind, f"build-{failure.kind}")
+    if failure.kind == "evaluation":
+        return failure.kind
+    return f"fetch-{failure.kind}" if failure.kind in ("unfetched", "barred", "fetching") else f"build-{failure.kind}"
 
 
 def is_error(failure: Failure) -> bool:
@@ -41,19 +43,15 @@ def offers(failures: Sequence[Failure], start: int, end: int) -> list[Offer]:
     touched = [each for each in failures if each.at.start <= end and start <= each.at.end]
     found: dict[str, Offer] = {}
     for failure in touched:
-        if failure.kind in ("unbuilt", "failed"):
-            doing = "Build {}" if failure.kind == "unbuilt" else "Build {} again"
-            for element in failure.elements:
-                found.setdefault(element, Offer(doing.format(f"'{_name(element)}'"), (element,)))
+        if failure.kind in ("unbuilt", "unfetched", "failed"):
+            again = " again" if failure.kind == "failed" else ""
+            for element, title in zip(failure.elements, failure.offers, strict=True):
+                found.setdefault(element, Offer(title + again, (element,)))
     waiting = {element: None for failure in failures if failure.kind == "unbuilt" for element in failure.elements}
     result = list(found.values())
     if result and len(waiting) > 1:
         result.append(Offer(f"Build all {len(waiting)} that this file needs", tuple(waiting)))
     return result
-
-
-def _name(element: str) -> str:
-    return element[element.rfind("/") + 1 :][33:].removesuffix(".drv")
 
 
 def shifted(failures: tuple[Failure, ...], path: str, start: int, end: int, length: int) -> tuple[Failure, ...]:

@@ -22,8 +22,13 @@ PATH = text_path(NAME, b"content", [])
 class Fetch:
     """A declared fetch; ``fails`` with this message, if there is one."""
 
-    def __init__(self, fails: str = "") -> None:
+    what = "https://example.org/x"
+    title = "Fetch it"
+
+    def __init__(self, fails: str = "", at_hand: bool = False, meddles: bool = False) -> None:
         self.fails = fails
+        self.at_hand = at_hand
+        self.meddles = meddles
         self.permitted = False
         self.runs: list[CastoreStore] = []
 
@@ -31,7 +36,7 @@ class Fetch:
         self.permitted = True
 
     def run(self, store: CastoreStore) -> None:
-        assert self.permitted
+        assert self.permitted != self.at_hand
         self.runs.append(store)
         if self.fails:
             raise EvalError(self.fails)
@@ -62,29 +67,55 @@ class Editor:
 def test_never(tmp_path: Path) -> None:
     fetch = Fetch()
     editor = Editor(tmp_path, NEVER, fetch)
-    assert editor.state() == "never"
+    assert editor.state() == "barred"
     editor.access.allow([PATH])
-    assert editor.state() == "never"
+    assert editor.state() == "barred"
     assert not fetch.runs
 
 
 def test_ask(tmp_path: Path) -> None:
     fetch = Fetch()
     editor = Editor(tmp_path, ASK, fetch)
-    assert editor.state() == "unbuilt"
+    assert editor.state() == "unfetched"
     assert list(editor.access.missed) == [PATH]
     assert not fetch.runs
     editor.access.allow([PATH])
-    assert editor.state() == "building"
+    assert editor.state() == "fetching"
     assert editor.access.take(editor.news.get(timeout=30))
     assert editor.read() == "content"
     assert len(fetch.runs) == 1
 
 
+@pytest.mark.parametrize("policy", [NEVER, ASK])
+def test_what_is_at_hand_needs_no_leave(tmp_path: Path, policy: str) -> None:
+    editor = Editor(tmp_path, policy, Fetch(at_hand=True))
+    assert editor.state() == "fetching"
+    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.read() == "content"
+
+
+def test_what_changes_files_is_asked_for_each_time(tmp_path: Path) -> None:
+    fetch = Fetch(meddles=True)
+    editor = Editor(tmp_path, ALWAYS, fetch)
+    assert editor.state() == "unfetched"
+    editor.access.allow([PATH])
+    assert editor.state() == "fetching"
+
+
+def test_what_was_cancelled_can_be_asked_for_again(tmp_path: Path) -> None:
+    editor = Editor(tmp_path, ALWAYS, Fetch())
+    assert editor.state() == "fetching"
+    editor.access.refuse()
+    with pytest.raises(BuildFailure, match=r"fetching 'https://example.org/x' was cancelled"):
+        editor.read()
+    editor.access.allow([PATH])
+    assert editor.state() == "fetching"
+
+
 def test_a_failure_is_kept_until_it_is_allowed_again(tmp_path: Path) -> None:
     fetch = Fetch(fails="no such host")
     editor = Editor(tmp_path, ALWAYS, fetch)
-    assert editor.state() == "building"
+    assert editor.state() == "fetching"
     assert editor.access.take(editor.news.get(timeout=30))
     for _ in range(2):
         with pytest.raises(BuildFailure, match="no such host"):
@@ -92,14 +123,14 @@ def test_a_failure_is_kept_until_it_is_allowed_again(tmp_path: Path) -> None:
     assert len(fetch.runs) == 1
     fetch.fails = ""
     editor.access.allow([PATH])
-    assert editor.state() == "building"
+    assert editor.state() == "fetching"
     assert editor.access.take(editor.news.get(timeout=30))
     assert editor.read() == "content"
 
 
 def test_what_nobody_needs_any_more_changes_nothing(tmp_path: Path) -> None:
     editor = Editor(tmp_path, ALWAYS, Fetch())
-    assert editor.state() == "building"
+    assert editor.state() == "fetching"
     editor.access.stop([PATH])
     assert not editor.access.running
     assert not editor.access.take(editor.news.get(timeout=30))
@@ -107,7 +138,7 @@ def test_what_nobody_needs_any_more_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_builder_that_is_gone(tmp_path: Path) -> None:
     editor = Editor(tmp_path, ALWAYS, Fetch())
-    assert editor.state() == "building"
+    assert editor.state() == "fetching"
     assert editor.access.take(None)
     with pytest.raises(BuildFailure, match="broke off"):
         editor.access.realise([PATH])

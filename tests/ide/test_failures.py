@@ -12,7 +12,8 @@ HERE = "/a.nix"
 
 def failure(start: int, end: int, kind: str = "evaluation", *elements: str) -> Failure:
     frames = (TraceFrame("inside", Location(HERE, start + 1, end)), TraceFrame("elsewhere", Location("/b.nix", 1, 2)))
-    return Failure("it fails", Location(HERE, start, end), frames, kind, elements)
+    titles = tuple(f"Build '{each.removesuffix('.drv')[-1]}'" for each in elements)
+    return Failure("it fails", Location(HERE, start, end), frames, kind, elements, offers=titles)
 
 
 @pytest.mark.parametrize(

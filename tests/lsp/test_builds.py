@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,25 @@ async def test_a_failed_build_is_said_once(editor: StartEditor, project: Path) -
     session.replace(uri, "exit 3", "true")
     assert await session.diagnostics(uri, lambda found: not found) == []
     assert '"1.0"' in await session.hover(uri, "packages.al|pha")
+
+
+def share(words: str) -> str:
+    """The share of the processor that the session of a process gets, as the kernel prints it."""
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdecimal() and words in (folder / "cmdline").read_text():
+                return (folder / "autogroup").read_text().strip()
+    return ""
+
+
+async def test_builds_give_way(editor: StartEditor, project: Path) -> None:
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel has no autogroups")
+    session, _ = await opened(editor, project, "always", "sleep 1006")
+    await until(lambda: share("sleep\x001006").endswith("nice 19"))
+    server = session.client._server
+    assert server is not None
+    assert Path(f"/proc/{server.pid}/autogroup").read_text().strip().endswith("nice 0")
 
 
 async def test_an_edit_that_needs_no_build_ends_it(editor: StartEditor, project: Path) -> None:
