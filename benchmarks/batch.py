@@ -16,9 +16,9 @@ from pathlib import Path
 
 from evaluator.builtins.control import deep_force
 from evaluator.builtins.install import open_session
+from evaluator.code.coerce import as_attrs
 from evaluator.code.functions import call
 from evaluator.io.files import Files
-from evaluator.runtime.coerce import as_attrs
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs, ContextString, force
 from evaluator.session import Session

@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 from typing import Final, final
 
+from evaluator.code.coerce import canonical
 from evaluator.code.nesting import Nested
 from evaluator.corepkgs import FOLDER
 from evaluator.fetching import Fetching
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
-from evaluator.lower import Lowering, LoweringHost, Scope
-from evaluator.observations import CallLog, Observations
-from evaluator.runtime.coerce import canonical
+from evaluator.lowering.lower import Lowering, LoweringHost
+from evaluator.lowering.scope import Scope
+from evaluator.lowering.undefined import undefined_name
 from evaluator.runtime.errors import EvalError, Unrealised
+from evaluator.runtime.observations import CallLog, Observations
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, EMPTY_ATTRS, Attrs, Code, Env, Thunk
 from evaluator.stores.protocol import Fetch, Recipes, StoreAccess
-from evaluator.undefined import undefined_name
 from store.derivation import Derivation, DerivationHashes
 from store.store_path import DRV_EXTENSION, STORE_DIR, downstream_placeholder, source_path
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from evaluator.builtins.lists import CallOnBoth
 from evaluator.builtins.table import Builtin
+from evaluator.code.coerce import as_attrs, as_function, as_list, as_string_no_context, attribute_of
 from evaluator.code.functions import FormalsLambda
 from evaluator.runtime.bulk import PIECE, own_dict, own_list, sorted_alike
-from evaluator.runtime.coerce import as_attrs, as_function, as_list, as_string_no_context, attribute_of
 from evaluator.runtime.errors import EvalError, MissingAttribute, TypeFault
 from evaluator.runtime.source import ListedPositions, MaskedPositions, OwnPositions, Place, Positions
 from evaluator.runtime.values import (

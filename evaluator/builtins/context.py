@@ -10,7 +10,7 @@ from typing import Final
 
 from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.table import Builtin
-from evaluator.runtime.coerce import (
+from evaluator.code.coerce import (
     as_attrs,
     as_bool,
     as_list,

@@ -9,10 +9,7 @@ from typing import Final, final
 
 from evaluator.builtins.table import Builtin
 from evaluator.builtins.wide import WideForce, force_widely
-from evaluator.code.operators import arithmetic
-from evaluator.runtime.brief import expected, whole
-from evaluator.runtime.bulk import sorted_alike
-from evaluator.runtime.coerce import (
+from evaluator.code.coerce import (
     as_attrs,
     as_int,
     as_list,
@@ -22,6 +19,9 @@ from evaluator.runtime.coerce import (
     canonical,
     coerce,
 )
+from evaluator.code.operators import arithmetic
+from evaluator.runtime.brief import expected, whole
+from evaluator.runtime.bulk import sorted_alike
 from evaluator.runtime.compare import less
 from evaluator.runtime.errors import ALWAYS, AbortError, EvalError, StackOverflow, ThrownError, Unrealised
 from evaluator.runtime.printer import number

@@ -12,7 +12,7 @@ from typing import Final, final
 from evaluator.builtins import json
 from evaluator.builtins.control import say
 from evaluator.builtins.table import Builtin
-from evaluator.runtime.coerce import (
+from evaluator.code.coerce import (
     NO_CONTEXT,
     as_attrs,
     as_bool,

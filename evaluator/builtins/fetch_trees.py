@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Final, final
 
 from evaluator.builtins.flake_refs import parse_flake_ref
+from evaluator.code.coerce import as_attrs, as_string, as_string_no_context, canonical, coerce, make_string
 from evaluator.fetching import Tree
-from evaluator.runtime.coerce import as_attrs, as_string, as_string_no_context, canonical, coerce, make_string
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk, force

@@ -11,8 +11,7 @@ from typing import Final
 from evaluator.builtins.fetch_trees import fetch_git, fetch_mercurial, fetch_tree, fetching, pinned, read_hash
 from evaluator.builtins.flake_refs import parse_flake_ref, ref_to_text
 from evaluator.builtins.table import Builtin
-from evaluator.fetching import channel_url
-from evaluator.runtime.coerce import (
+from evaluator.code.coerce import (
     as_attrs,
     as_bool,
     as_string,
@@ -21,6 +20,7 @@ from evaluator.runtime.coerce import (
     coerce,
     make_string,
 )
+from evaluator.fetching import channel_url
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, ContextString, PathValue, force

@@ -6,7 +6,7 @@ from typing import Final
 
 from evaluator.builtins.paths import readable
 from evaluator.builtins.table import Builtin
-from evaluator.runtime.coerce import as_attrs, as_string, as_string_no_context, attribute_of
+from evaluator.code.coerce import as_attrs, as_string, as_string_no_context, attribute_of
 from evaluator.runtime.errors import EvalError
 from evaluator.session import Session
 from store import hashes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from evaluator.builtins.table import Builtin
-from evaluator.runtime.coerce import as_attrs, coerce_to_path
+from evaluator.code.coerce import as_attrs, coerce_to_path
 from evaluator.runtime.values import Attrs, ContextString
 from evaluator.session import Session
 from store.derivation import Derivation

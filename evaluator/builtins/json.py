@@ -17,9 +17,9 @@ from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.float_digits import digits
 from evaluator.builtins.table import Builtin
 from evaluator.builtins.wide import WideForce, force_widely
+from evaluator.code.coerce import NO_CONTEXT, as_string, coerce_into, make_string, stringified
 from evaluator.runtime.brief import described
 from evaluator.runtime.bulk import LARGE_TEXT, PIECE, ask_for, joined, own_dict, own_list, packed
-from evaluator.runtime.coerce import NO_CONTEXT, as_string, coerce_into, make_string, stringified
 from evaluator.runtime.errors import EvalError, TypeFault, Unrealised
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import Place

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
+from evaluator.code.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context, attribute_of
 from evaluator.code.functions import call, call2
 from evaluator.runtime.brief import brief
 from evaluator.runtime.bulk import (
@@ -18,7 +19,6 @@ from evaluator.runtime.bulk import (
     sorted_alike,
     thunks_of,
 )
-from evaluator.runtime.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context, attribute_of
 from evaluator.runtime.compare import less, same_or_equal
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.show import type_name

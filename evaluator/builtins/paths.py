@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
-from evaluator.code.functions import call2
-from evaluator.io.files import Copy, unreadable
-from evaluator.runtime.coerce import (
+from evaluator.code.coerce import (
     as_attrs,
     as_bool,
     as_function,
@@ -19,6 +17,8 @@ from evaluator.runtime.coerce import (
     context_of,
     make_string,
 )
+from evaluator.code.functions import call2
+from evaluator.io.files import Copy, unreadable
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs, ContextString, PathValue, force
 from evaluator.session import Session

@@ -22,8 +22,8 @@ from evaluator.builtins.regex_syntax import (
 )
 from evaluator.builtins.strings import byte_view, from_byte_view
 from evaluator.builtins.table import Builtin
+from evaluator.code.coerce import as_string, as_string_no_context
 from evaluator.runtime.bulk import let_go, own_list
-from evaluator.runtime.coerce import as_string, as_string_no_context
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import COUNTERS, NULL, force, refuel, spend
 from evaluator.session import Session

@@ -6,9 +6,9 @@ import re
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
+from evaluator.code.coerce import NO_CONTEXT, as_int, as_list, as_string, coerce, coerce_into, make_string, rejoin
 from evaluator.runtime.bulk import LARGE_TEXT, ask_for, let_go
 from evaluator.runtime.bulk import joined as glued
-from evaluator.runtime.coerce import NO_CONTEXT, as_int, as_list, as_string, coerce, coerce_into, make_string, rejoin
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import ContextString, force, spend
 from evaluator.session import Session

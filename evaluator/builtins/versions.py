@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from evaluator.builtins.table import Builtin
-from evaluator.runtime.coerce import as_string_no_context
+from evaluator.code.coerce import as_string_no_context
 from evaluator.runtime.values import Attrs
 from evaluator.session import Session
 

@@ -7,9 +7,9 @@ from typing import Final, final
 from evaluator.builtins.attrs import sorted_names
 from evaluator.builtins.table import Builtin
 from evaluator.builtins.wide import WideForce, force_widely
+from evaluator.code.coerce import NO_CONTEXT, make_string
 from evaluator.code.functions import FormalsLambda, LambdaCode, PlainLambda
 from evaluator.runtime.bulk import PIECE, joined, packed
-from evaluator.runtime.coerce import NO_CONTEXT, make_string
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.printer import number

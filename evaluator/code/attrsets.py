@@ -6,9 +6,9 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from evaluator.code.coerce import refers_to_store
 from evaluator.code.variables import Constant
 from evaluator.runtime.brief import expected
-from evaluator.runtime.coerce import refers_to_store
 from evaluator.runtime.errors import EvalError, MissingAttribute
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
 from evaluator.runtime.values import (

@@ -27,7 +27,7 @@ from evaluator.runtime.values import (
 )
 
 if TYPE_CHECKING:
-    from evaluator.observations import CallLog
+    from evaluator.runtime.observations import CallLog
 
 
 class LambdaCode(Function):

@@ -6,9 +6,9 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
+from evaluator.code.coerce import NO_CONTEXT, canonical, coerce_into, make_string, rejoin
 from evaluator.runtime.brief import expected
 from evaluator.runtime.bulk import LARGE_TEXT, ask_for, concatenated
-from evaluator.runtime.coerce import NO_CONTEXT, canonical, coerce_into, make_string, rejoin
 from evaluator.runtime.compare import difference, equal, less
 from evaluator.runtime.errors import AssertionFailed, EvalError, InfiniteRecursion, TypeFault
 from evaluator.runtime.host import Host

@@ -91,7 +91,7 @@ def printed(options: Options, session: Session, value: object) -> str:
 
         return to_xml(session, value, options.location, options.strict)
     if options.form == "raw":
-        from evaluator.runtime.coerce import as_string, coerce
+        from evaluator.code.coerce import as_string, coerce
 
         return as_string(coerce(session, value, True, False))
     if options.strict:
@@ -128,8 +128,8 @@ def _trees(options: Options, session: Session) -> Iterator[str]:
 
 
 def _tree(parsed: ParsedFile, directory: str, session: Session) -> str:
+    from evaluator.lowering.undefined import undefined_name
     from evaluator.syntax.printer import show as show_tree
-    from evaluator.undefined import undefined_name
 
     fault = syntax_fault(parsed)
     if fault is not None:

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from evaluator.builtins.install import open_session
+from evaluator.code.coerce import as_string, canonical, coerce
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
 from evaluator.command.settings import is_on
 from evaluator.flakes.fetcher import Fetcher
 from evaluator.flakes.purity import make_pure
 from evaluator.io.files import Files, ParsedFile, syntax_fault
-from evaluator.lower import Lowering, Scope
-from evaluator.runtime.coerce import as_string, canonical, coerce
+from evaluator.lowering.lower import Lowering
+from evaluator.lowering.scope import Scope
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, Attrs
 from evaluator.session import Session, base_env, search_path_entries

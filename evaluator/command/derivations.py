@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from evaluator.code.coerce import as_bool, as_string, as_string_no_context, coerce
 from evaluator.entry import apply_arguments
-from evaluator.runtime.coerce import as_bool, as_string, as_string_no_context, coerce
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.values import Attrs, force

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from evaluator.code.coerce import as_string
 from evaluator.flakes.reference import shown
-from evaluator.runtime.coerce import as_string
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs

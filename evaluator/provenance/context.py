@@ -14,7 +14,8 @@ from typing import Final
 from evaluator.code.attrsets import missing_attribute, note_definition
 from evaluator.code.functions import FormalsLambda
 from evaluator.io.files import ParsedFile
-from evaluator.lower import Lowering, Scope
+from evaluator.lowering.lower import Lowering
+from evaluator.lowering.scope import Scope
 from evaluator.names import bindings_of
 from evaluator.runtime.brief import expected
 from evaluator.runtime.errors import EvalError, HoleForced

@@ -12,12 +12,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from evaluator.io.files import Files, ParsedFile
-from evaluator.observations import Observations
 from evaluator.provenance import route as routes
 from evaluator.provenance.context import FileContext, chain_to
 from evaluator.provenance.flake import call_flake, is_flake, look_at_outputs, open_flake
 from evaluator.provenance.route import References, Route
 from evaluator.runtime.errors import EvalError
+from evaluator.runtime.observations import Observations
 from evaluator.runtime.values import Attrs
 from evaluator.session import Imports, Session
 from evaluator.syntax import tree

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evaluator.code.coerce import as_string
 from evaluator.code.functions import FormalsLambda, LambdaCode, call
-from evaluator.runtime.coerce import as_string
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.source import Place, first_place

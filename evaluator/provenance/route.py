@@ -12,10 +12,10 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from evaluator.code.coerce import canonical
 from evaluator.code.functions import FormalsLambda, call
 from evaluator.io.files import Files, ParsedFile
 from evaluator.provenance.context import FileContext, unknown, unwrapped
-from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, Closure, Env, force
 from evaluator.session import Session

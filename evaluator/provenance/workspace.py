@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from evaluator.builtins.install import open_session
+from evaluator.code.coerce import canonical
 from evaluator.code.functions import call
 from evaluator.io.files import Files
 from evaluator.provenance.context import FileContext, Value, chain_to, select
@@ -19,7 +20,6 @@ from evaluator.provenance.data import Facts, Failure, Member, Target
 from evaluator.provenance.describe import facts, member
 from evaluator.provenance.failures import failures
 from evaluator.provenance.generation import OBSERVED_CALLS, Generation, Surroundings
-from evaluator.runtime.coerce import canonical
 from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, force

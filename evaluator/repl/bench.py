@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
+from evaluator.code.coerce import as_attrs
 from evaluator.command import asking
 from evaluator.command.derivations import instantiated
 from evaluator.command.flags import Options
 from evaluator.entry import apply_arguments
 from evaluator.io.files import Files, ParsedFile, syntax_fault
-from evaluator.lower import Lowering, Scope
-from evaluator.runtime.coerce import as_attrs
+from evaluator.lowering.lower import Lowering
+from evaluator.lowering.scope import Scope
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import TypeFault
 from evaluator.runtime.source import Place, SourceFile

@@ -11,7 +11,7 @@ from evaluator.code.functions import PlainLambda
 from evaluator.code.nesting import Nested
 from evaluator.code.variables import Constant
 from evaluator.io.files import Files
-from evaluator.lower import Scope
+from evaluator.lowering.scope import Scope
 from evaluator.runtime.source import MergedPositions, SourceFile
 from evaluator.runtime.values import BLACKHOLE, NULL, Attrs, Closure, Code, PartialPrimop, Primop, Shape, Thunk
 from evaluator.session import Session

@@ -11,10 +11,10 @@ import pytest
 
 from evaluator.cli import main
 from evaluator.io.files import ParsedFile
+from evaluator.lowering.undefined import undefined_name
 from evaluator.names import GLOBALS
 from evaluator.runtime.source import SourceFile
 from evaluator.syntax.parser import parse
-from evaluator.undefined import undefined_name
 
 
 def test_expression(capsys: pytest.CaptureFixture[str]) -> None:

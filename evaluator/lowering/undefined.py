@@ -13,7 +13,7 @@ from typing import Final, final
 from mypy_extensions import i64
 
 from evaluator.io.files import ParsedFile
-from evaluator.lower import Pieces, SetSpec
+from evaluator.lowering.sets import Pieces, SetSpec
 from evaluator.runtime.errors import UndefinedVariable
 from evaluator.runtime.source import Place
 from evaluator.syntax import strings

@@ -25,6 +25,7 @@ from evaluator.code.attrsets import (
     SetCode,
     WithCode,
 )
+from evaluator.code.coerce import canonical
 from evaluator.code.functions import Call1, Call2, CallMany, FormalsLambda, LambdaCode, PlainLambda
 from evaluator.code.nesting import NESTED_AT_MOST, Nested
 from evaluator.code.operators import (
@@ -62,35 +63,15 @@ from evaluator.code.variables import (
     Undefined,
     WithVariable,
 )
-from evaluator.observations import CallLog
-from evaluator.runtime.coerce import canonical
+from evaluator.lowering.places import origin
+from evaluator.lowering.scope import Scope, bound
+from evaluator.lowering.sets import Entry, Pieces, SetSpec
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.host import Host
+from evaluator.runtime.observations import CallLog
 from evaluator.runtime.source import LiteralPositions, Place, SourceFile
 from evaluator.runtime.values import Code, Env, PathValue, Thunk, elsewhere, spend
 from evaluator.syntax import strings, tree
-
-
-@final
-class Scope:
-    """One level of the environment: names and their slots.
-
-    Without ``slots`` it is the level of a ``with``, which stands at ``start``.
-    """
-
-    def __init__(self, parent: Scope | None, slots: dict[str, int] | None, start: int = 0) -> None:
-        self.parent: Final = parent
-        self.slots: Final = slots
-        self.start: Final = start
-
-
-def bound(scope: Scope | None, name: str) -> bool:
-    """Whether a let, a function or a recursive set around an expression binds the name."""
-    while scope is not None:
-        if scope.slots is not None and name in scope.slots:
-            return True
-        scope = scope.parent
-    return False
 
 
 @final
@@ -140,54 +121,6 @@ class Lazy(Code):
 
 
 @final
-class Entry:
-    """One attribute of a set or let while it is lowered: a value, or the set that several paths make together."""
-
-    def __init__(self, start: int, value: tree.Expr | None, base: int, nested: SetSpec | None, outer: bool) -> None:
-        self.start: Final = start
-        self.value: Final = value
-        self.base: Final = base
-        self.nested = nested
-        self.outer: Final = outer  # inherited from the enclosing scope
-
-
-@final
-class Clause:
-    """``inherit (source) names`` while it is lowered."""
-
-    def __init__(self, source: tree.Expr, base: int, names: dict[str, int]) -> None:
-        self.source: Final = source
-        self.base: Final = base
-        self.names: Final = names
-
-
-@final
-class Dynamic:
-    """``${name} = value`` while it is lowered; the value may be nested."""
-
-    def __init__(
-        self, name: tree.Node, base: int, value: tree.Expr | None, nested: SetSpec | None, start: int, end: int
-    ) -> None:
-        self.name: Final = name
-        self.base: Final = base
-        self.value: Final = value
-        self.nested: Final = nested
-        self.start: Final = start
-        self.end: Final = end
-
-
-@final
-class SetSpec:
-    """The attributes of one set after ``a.b = …; a.c = …;`` have been merged as Nix merges them."""
-
-    def __init__(self, recursive: bool) -> None:
-        self.recursive: Final = recursive
-        self.entries: Final[dict[str, Entry]] = {}
-        self.clauses: Final[list[Clause]] = []
-        self.dynamic: Final[list[Dynamic]] = []
-
-
-@final
 class ShownTree(Shown):
     """An expression of the text, written as ``--parse`` writes it."""
 
@@ -201,130 +134,6 @@ class ShownTree(Shown):
 
         lowering = self.lowering
         return show_part(lowering.file.text, self.expr, self.base, lowering.directory, lowering.host.home())
-
-
-def origin(expr: tree.Expr, base: int) -> int:
-    """The offset at which an expression is, as Nix sees it; -1 for what is nowhere to Nix."""
-    while True:
-        if isinstance(expr, tree.Paren):
-            expr = expr.inner
-        elif isinstance(expr, tree.Apply):
-            # To Nix `(f a) b` is one call, that of `f` inside the parentheses.
-            function = expr.function
-            while isinstance(function, tree.Paren):
-                function = function.inner
-            if not isinstance(function, tree.Apply):
-                return base + expr.start
-            expr = function
-        elif isinstance(expr, tree.HasAttr):
-            expr = expr.subject
-        elif isinstance(expr, tree.Unary) and expr.op == "!":
-            expr = expr.operand
-        elif isinstance(expr, tree.ListExpr) and expr.items:
-            expr = expr.items[0]
-        else:
-            break
-    if isinstance(expr, tree.Binary):
-        return base + expr.op_start
-    if isinstance(expr, tree.Str):
-        if not expr.indented and expr.parts:
-            for part in expr.parts:
-                if isinstance(part, tree.Interpolation):
-                    return base + expr.parts[0].start
-        elif expr.indented:
-            for part in expr.parts:
-                if isinstance(part, tree.Interpolation):
-                    return base + expr.start
-        return -1
-    if isinstance(expr, (tree.Int, tree.Float, tree.Uri, tree.Let, tree.ListExpr)):
-        return -1
-    if isinstance(expr, tree.Path) and len(expr.parts) <= 1:
-        return -1
-    return base + expr.start
-
-
-class Pieces:
-    """Puts sets together that the text of one file defines in pieces."""
-
-    def __init__(self, file: SourceFile) -> None:
-        self.file: Final = file
-
-    def static_name(self, step: tree.Node, base: int) -> str | None:
-        """The name of a step that needs no evaluation: an identifier, or a string without interpolation."""
-        if isinstance(step, tree.Name):
-            return step.name
-        return strings.static_name(self.file.text, step, base)
-
-    def spec(self, bindings: list[tree.Binding], base: int, recursive: bool) -> SetSpec:
-        """The merged attributes of a list of bindings."""
-        spec = SetSpec(recursive)
-        self._add_bindings(spec, bindings, base)
-        return spec
-
-    def _add_bindings(self, spec: SetSpec, bindings: list[tree.Binding], base: int) -> None:
-        for binding in bindings:
-            spend(4)
-            at = base + binding.start
-            if isinstance(binding, tree.AttrBinding):
-                self._add(spec, binding.path.steps, 0, binding.value, at)
-            elif isinstance(binding, tree.Inherit):
-                source = binding.source
-                names: dict[str, int] = {}
-                for node in binding.names:
-                    name = self.static_name(node, at)
-                    if name is not None:
-                        names[name] = at + node.start
-                if source is None:
-                    for name in names:
-                        if name not in spec.entries:
-                            spec.entries[name] = Entry(names[name], None, at, None, True)
-                else:
-                    spec.clauses.append(Clause(source, at, names))
-
-    def _add(self, spec: SetSpec, steps: list[tree.Node], index: int, value: tree.Expr, base: int) -> None:
-        step = steps[index]
-        last = index == len(steps) - 1
-        name = self.static_name(step, base)
-        if name is None:
-            if isinstance(step, tree.Missing):
-                return
-            nested: SetSpec | None = None
-            if not last:
-                nested = SetSpec(False)
-                self._add(nested, steps, index + 1, value, base)
-            spec.dynamic.append(
-                Dynamic(step, base, value if last else None, nested, base + step.start, base + step.end)
-            )
-            return
-        known = spec.entries.get(name)
-        if known is None:
-            if last:
-                spec.entries[name] = Entry(base + step.start, value, base, None, False)
-            else:
-                nested = SetSpec(False)
-                spec.entries[name] = Entry(base + step.start, None, base, nested, False)
-                self._add(nested, steps, index + 1, value, base)
-            return
-        # The name again: sets merge; anything else is a duplicate, which the syntax layer reports, and the first stays.
-        into = self._as_spec(known)
-        if into is None:
-            return
-        if not last:
-            self._add(into, steps, index + 1, value, base)
-            return
-        while isinstance(value, tree.Paren):
-            value = value.inner
-        if isinstance(value, tree.AttrSet):
-            self._add_bindings(into, value.bindings, base)
-
-    def _as_spec(self, entry: Entry) -> SetSpec | None:
-        if entry.nested is None:
-            value = entry.value
-            while isinstance(value, tree.Paren):
-                value = value.inner
-            if isinstance(value, tree.AttrSet):
-                entry.nested = self.spec(value.bindings, entry.base, value.recursive)
-        return entry.nested
 
 
 class LoweringHost(Host):

@@ -1,0 +1,1 @@
+"""From syntax tree to executable code: who binds what, how sets come together, what runs."""
