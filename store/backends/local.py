@@ -73,7 +73,7 @@ class LocalCastore:
     """A castore in ``folder`` (made when it is not there)."""
 
     def __init__(self, folder: str | os.PathLike[str], store_dir: str = STORE_DIR) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(os.path.abspath(folder))  # other programs use it, too, which run elsewhere
         self.store_dir = store_dir
         self.path = self.folder / "store.db"
         self.pack_folder = self.folder / "packs"

@@ -107,9 +107,9 @@ def _local(url: str, parts: SplitResult) -> Store:
     options = Options(parts.query, url, {"store"})
     if parts.netloc:
         raise BadUrl(f"'{url}' names a host; a folder is written local:/FOLDER")
-    folder = Path(unquote(parts.path)) if parts.path else default_folder()
     store_dir = options.text("store", STORE_DIR)
-    return CastoreStore(LocalCastore(folder, store_dir), store_dir, f"local:{folder}")
+    castore = LocalCastore(unquote(parts.path) or default_folder(), store_dir)
+    return CastoreStore(castore, store_dir, f"local:{castore.folder}")
 
 
 def _memory(url: str, parts: SplitResult) -> Store:

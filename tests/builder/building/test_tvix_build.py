@@ -92,6 +92,12 @@ def test_links_of_several(place: Place) -> None:
     }
 
 
+def test_a_store_may_be_named_from_here(place: Place) -> None:
+    place.run("-A", "hello", "--store", "local:below")
+    assert place.read("result") == "hello\n"
+    assert (place.folder / "result").readlink().is_relative_to(place.folder / "below")
+
+
 def test_no_link(place: Place) -> None:
     place.run("-A", "hello", "--no-out-link")
     assert not (place.folder / "result").exists()
