@@ -20,7 +20,7 @@ from builder.fetch.limits import Limits
 from builder.fetch.transfer import is_local, local_path
 
 _PROTOCOLS = ("file", "git", "http", "https", "ssh")
-_SCP = re.compile(r"[A-Za-z0-9._~-]+@[A-Za-z0-9.-]+:[^/].*", re.DOTALL)
+_SCP = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!//).+", re.DOTALL)
 #: What would make git work on another repository than the one it is told.
 _MISLEADING = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",

@@ -143,8 +143,16 @@ def _inputs(session: Session, who: str, attrs: Attrs) -> dict[str, object]:
 
 
 def _as_url(text: str) -> str:
-    """A local path as an address."""
-    return "file://" + text if text.startswith("/") else text
+    """A local path, or ``USER@HOST:PATH`` as ssh has it, as an address."""
+    if text.startswith("/"):
+        return "file://" + text
+    user, at, place = text.partition("@")
+    if at and "/" not in user:
+        # The last colon, as in Nix; the path is from the root, whether it begins there or not.
+        host, colon, path = place.rpartition(":")
+        if colon and "//" not in text:
+            return f"ssh://{user}@{host}/{path}"
+    return text
 
 
 def _text(items: dict[str, object], name: str) -> str:
