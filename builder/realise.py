@@ -113,11 +113,16 @@ class Realiser:
             if self._service is None:
                 from builder.oci.service import OciBuildService
 
+                kept = None
+                if self.settings.keep_failed:
+                    import tempfile
+
+                    kept = Path(tempfile.gettempdir())  # $TMPDIR, if that is a folder to write to
                 self._service = OciBuildService(
                     self.store,
                     folder=builds_folder(self.store),
                     checkouts=checkouts(self.store),
-                    keep_failed=Path(os.environ.get("TMPDIR", "/tmp")) if self.settings.keep_failed else None,
+                    keep_failed=kept,
                 )
             return self._service
 
