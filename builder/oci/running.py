@@ -11,7 +11,6 @@ import os
 import pty
 import select
 import signal
-import subprocess
 import threading
 import time
 import tty
@@ -42,7 +41,10 @@ class Ending:
 
 
 class Run:
-    """A program under way. :meth:`events` must be read to its end, or :meth:`close` called."""
+    """A program under way. :meth:`events` must be read to its end, or :meth:`close` called.
+
+    ``pid`` is its process, the leader of a session.
+    """
 
     def __init__(
         self,
@@ -66,26 +68,25 @@ class Run:
             if os.geteuid() == 0:
                 os.fchown(slave, *owner)  # so that the builder may open /dev/stdout
             os.set_blocking(self._master, False)
-            self._process = subprocess.Popen(
+            self.pid = os.posix_spawnp(  # a thread's fork would take the longer the more this process has in memory
+                command[0],
                 command,
-                stdin=subprocess.DEVNULL,
-                stdout=slave,
-                stderr=slave,
-                cwd="/",
-                env={"PATH": os.environ.get("PATH", os.defpath)},
-                start_new_session=True,
+                {"PATH": os.environ.get("PATH", os.defpath)},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, slave, 1),
+                    (os.POSIX_SPAWN_DUP2, slave, 2),
+                ],
+                setsid=True,
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # which Python ignores
             )
         except BaseException:
             os.close(self._master)
             raise
         finally:
             os.close(slave)
-        self._ended = os.pidfd_open(self._process.pid)
-
-    @property
-    def pid(self) -> int:
-        """The program's process, the leader of its session."""
-        return self._process.pid
+        self._ended = os.pidfd_open(self.pid)
+        self._reaped = False
 
     def events(self) -> Iterator[LogLine | Phase]:
         """The log as it comes, to the program's end; :attr:`ending` is known afterwards."""
@@ -108,7 +109,7 @@ class Run:
 
     def close(self) -> None:
         """Kill it if it still runs, and let go of everything."""
-        if self._process.returncode is None:
+        if not self._reaped:
             self._kill()
             self._reap()
         os.close(self._ended)
@@ -174,19 +175,19 @@ class Run:
 
     def _kill(self) -> None:
         init = self._init()
-        if init is not None and _parent(init) == self._process.pid:
+        if init is not None and _parent(init) == self.pid:
             with suppress(ProcessLookupError):
                 os.kill(init, signal.SIGKILL)
             # The runtime sees it, cleans up and ends.
             if select.select([self._ended], [], [], _PATIENCE)[0]:
                 return
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        _, status, used = os.wait4(self._process.pid, 0)
+        _, status, used = os.wait4(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = code
+        self._reaped = True
         self.ending.status = 128 - code if code < 0 else code
         self.ending.resources = Resources(
             wall=time.monotonic() - self._began,

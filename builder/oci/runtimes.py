@@ -1,7 +1,7 @@
 """The programs that run a job in a container: crun, crun in a mount namespace of its own, runc, bubblewrap.
 
-Each is told to a shell that enters the job's control group first and then becomes it. Ordinary users run them in a
-user namespace in which they are root.
+Each is started on a leash (:mod:`builder.oci.leash`), in the job's control group. Ordinary users run them in a user
+namespace in which they are root.
 """
 
 from __future__ import annotations
@@ -9,22 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shlex
-import shutil
-import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 from builder.oci import seccomp
 from builder.oci.bundle import READ_ONLY, Job, config, limits
+from builder.oci.leash import FIRST, Leash, which
 from builder.oci.root import GID, UID
 
 _CGROUPS = "/sys/fs/cgroup"
-_ULIMITS = {"NOFILE": "n", "CORE": "c", "FSIZE": "f", "AS": "v", "NPROC": "p"}
-_UNITS = {"FSIZE": 512, "AS": 1024}
 
 
 class Runtime(Protocol):
@@ -75,8 +70,7 @@ class OciRuntime:
         self.owner = (os.geteuid(), os.getegid()) if self._rootless else (UID, GID)
 
     def program(self) -> str | None:
-        found = _which(self._program)
-        return found if found and (_which("unshare") or not (self._private or self._rootless)) else None
+        return which(self._program)
 
     def command(self, job: Job, system: str) -> list[str]:
         described = config(job, user_namespace=self._rootless, resources=self.groups_itself and not self._rootless)
@@ -87,7 +81,7 @@ class OciRuntime:
         (job.folder / "config.json").write_bytes(json.dumps(described).encode("utf-8", "surrogateescape"))
         arguments = [*self._base(job.folder), "--log", str(job.folder / "runtime.log"), "--log-format", "json", "run"]
         arguments += ["--bundle", str(job.folder), "--pid-file", str(job.folder / "pid"), job.name]
-        return self._inside([*self._leash(), *_personality(system), *arguments], job.groups)
+        return self._leash(system, job.groups).hold(arguments, job.folder)
 
     def init(self, job: Job) -> int | None:
         with suppress(OSError, ValueError):
@@ -99,26 +93,29 @@ class OciRuntime:
 
     def delete(self, folder: Path, name: str) -> None:
         if (folder / "state" / name).exists():
-            command = self._inside([*self._base(folder), "delete", "--force", name])
-            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+            import subprocess
 
-    def _leash(self) -> list[str]:
-        program = _which("setpriv")
-        return [program, "--pdeathsig", "KILL"] if program and self.dies_with_us else []
+            command = self._leash("").hold([*self._base(folder), "delete", "--force", name], folder)
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
 
     def _base(self, folder: Path) -> list[str]:
         manager = ["--cgroup-manager=disabled"] if self._program == "crun" else []
         return [self.program() or self._program, *manager, "--root", str(folder / "state")]
 
-    def _inside(self, arguments: list[str], groups: Sequence[str] = ()) -> list[str]:
-        steps = _enter(groups)
-        if self._rootless:
-            steps.append(f"mount -t tmpfs none {_CGROUPS}")
-            return ["unshare", "--user", "--map-root-user", "--mount", *_shell(steps, arguments)]
-        if self._private:
-            steps.append(f"umount {_CGROUPS}/unified")
-            return ["unshare", "--mount", "--propagation", "private", *_shell(steps, arguments)]
-        return _shell(steps, arguments)
+    def _leash(self, system: str, groups: Sequence[str] = ()) -> Leash:
+        crun = self._program == "crun"
+        return Leash(
+            system,
+            groups=groups,
+            own_users=self._rootless,
+            own_mounts=self._rootless or crun,
+            unmounted=f"{_CGROUPS}/unified" if self._private and not self._rootless else "",
+            covered=_CGROUPS if self._rootless else "",
+            # Nobody in the container may write to the runtime's program: a crun that could be written to makes a copy
+            # of itself in memory and starts that, which takes as long as all else that it does.
+            read_only=os.path.realpath(self.program() or "") if crun else "",
+            dies_with_us=self.dies_with_us,
+        )
 
 
 class Bubblewrap:
@@ -132,7 +129,7 @@ class Bubblewrap:
         self.owner = os.geteuid(), os.getegid()
 
     def program(self) -> str | None:
-        return _which("bwrap")
+        return which("bwrap")
 
     def command(self, job: Job, system: str) -> list[str]:
         arguments = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
@@ -153,21 +150,20 @@ class Bubblewrap:
         arguments += ["--remount-ro", "/", "--chdir", "/" + job.working_dir]
         for name, value in job.environment:
             arguments += ["--setenv", os.fsdecode(name), os.fsdecode(value)]
-        steps = _enter(job.groups)
+        opened: list[str] = []
         if seccomp.supported():
-            steps.append(self._descriptor(9, job.folder / "seccomp", seccomp.program()))
-            arguments += ["--seccomp", "9"]
+            arguments += ["--seccomp", str(FIRST)]
+            opened.append(self._written(job.folder / "seccomp", seccomp.program()))
         # An environment may be larger than a command line.
-        steps.append(self._descriptor(8, job.folder / "arguments", os.fsencode("\0".join(arguments))))
-        for limit, (soft, hard) in limits(job).items():
-            steps += _ulimit(limit, soft, hard)
-        command = [os.fsdecode(argument) for argument in job.command]
-        return _shell(steps, [*_personality(system), self.program() or "bwrap", "--args", "8", "--", *command])
+        opened.append(self._written(job.folder / "arguments", os.fsencode("\0".join(arguments))))
+        words = [self.program() or "bwrap", "--args", str(FIRST + len(opened) - 1), "--"]
+        held = Leash(system, groups=job.groups, opened=opened, limits=limits(job))
+        return held.hold([*words, *[os.fsdecode(argument) for argument in job.command]], job.folder)
 
     @staticmethod
-    def _descriptor(number: int, file: Path, content: bytes) -> str:
+    def _written(file: Path, content: bytes) -> str:
         file.write_bytes(content)
-        return f"exec {number}<{shlex.quote(str(file))}"
+        return str(file)
 
     def init(self, job: Job) -> int | None:
         return None
@@ -183,44 +179,6 @@ class Bubblewrap:
 def candidates() -> list[Runtime]:
     """All of them, the best first."""
     return [OciRuntime("crun"), OciRuntime("crun", private=True), OciRuntime("runc"), Bubblewrap()]
-
-
-def _shell(steps: list[str], arguments: list[str]) -> list[str]:
-    if not steps:
-        return arguments
-    return ["/bin/sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh", *arguments]
-
-
-def _enter(groups: Sequence[str]) -> list[str]:
-    return [f"echo 0 >{shlex.quote(path)}" for path in groups]
-
-
-def _ulimit(name: str, soft: int, hard: int) -> list[str]:
-    unit = _UNITS.get(name, 1)
-    letter = _ULIMITS[name]
-    steps: list[str] = []
-    for kind, value in (("S", soft), ("H", hard)):  # the hard limit may not fall below the soft one
-        steps.append(f"ulimit -{kind}{letter} {'unlimited' if value < 0 else (value + unit - 1) // unit}")
-    return steps
-
-
-def _personality(system: str) -> list[str]:
-    """Without random addresses, as in Nix; as a 32-bit machine for 32-bit systems."""
-    program = _which("setarch")
-    if program is None:
-        return []
-    small = system in ("i686-linux", "armv7l-linux", "armv6l-linux") and os.uname().machine in ("x86_64", "aarch64")
-    return [program, "linux32" if small else os.uname().machine, "-R"]
-
-
-def _which(program: str) -> str | None:
-    return _found(program, os.environ.get("PATH"))
-
-
-@lru_cache(maxsize=64)
-def _found(program: str, search: str | None) -> str | None:
-    """Looked for once: four programs for each build."""
-    return shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
 def _last_complaint(log: Path) -> str:

@@ -21,7 +21,7 @@ from builder import places
 from builder.canonical import NotCanonical, canonicalise
 from builder.checkouts import Checkouts
 from builder.events import BuildEvent, BuiltOutput, Failed, Started, Succeeded, Why
-from builder.oci import starter
+from builder.oci import leash, starter
 from builder.oci.bundle import PROCESSES, Job, Mount
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.probing import NoRuntime, choose
@@ -286,7 +286,7 @@ class _Build:
         program = os.fsdecode(self.request.command[0])
         if ending.status == starter.STATUS and tail[-1:] == (starter.COMPLAINT,):
             return Failed(Why.EXIT, f"cannot execute the builder '{program}'", ending.status, tail)
-        complaint = self.runtime.complaint(job, tail)
+        complaint = leash.complaint(ending.status, tail) or self.runtime.complaint(job, tail)
         if complaint:
             return Failed(Why.SANDBOX, f"{self.runtime.name}: {complaint}", ending.status, tail)
         if ending.status > 128:
