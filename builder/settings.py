@@ -42,6 +42,7 @@ class Settings:
     keep_failed: bool = False
     keep_build_log: bool = True
     log_lines: int = 25
+    allow_import_from_derivation: bool = True
     access_tokens: tuple[str, ...] = ()
     allow_dirty: bool = True
     warn_dirty: bool = True

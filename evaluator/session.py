@@ -109,6 +109,7 @@ class Session(LoweringHost):
         self._lacking: Final[dict[int, tuple[Attrs, Unrealised]]] = {}
         #: Whether a value may be read out of what a derivation makes.
         self.allows_builds = True
+        self._is_configured = False
 
     # --- files ---------------------------------------------------------------------------------
 
@@ -379,11 +380,19 @@ class Session(LoweringHost):
                 return False
         return True
 
+    def _may_build(self) -> bool:
+        """:attr:`allows_builds`, and that Nix's configuration files say so, which are read when it first matters."""
+        store = self._recipes.store
+        if self.allows_builds and not self._is_configured and store is not None:
+            self.allows_builds = store.allows_builds()
+            self._is_configured = True
+        return self.allows_builds
+
     def _is_there(self, element: str) -> bool:
         """Whether what an element of a string context names can be read."""
         path = element
         if element.startswith("!"):
-            if not self.allows_builds:
+            if not self._may_build():
                 return False
             path = self._path_in_recipe(element) or self._became(element)
             return path != "" and self.files.exists(path)

@@ -144,6 +144,14 @@ class LocalAccess:
         except (StoreError, ValueError) as error:
             raise EvalError(str(error)) from None
 
+    def allows_builds(self) -> bool:
+        from builder.settings import SettingsError, load
+
+        try:
+            return load(self._settings).allow_import_from_derivation
+        except SettingsError as error:
+            raise EvalError(str(error)) from None
+
     def ensure(self, store_path: str) -> None:
         if self.writes and not os.path.lexists(store_path) and self._query(store_path) is None:
             self.realise([store_path])

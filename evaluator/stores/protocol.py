@@ -29,6 +29,9 @@ class StoreAccess(Protocol):
         Raises EvalError.
         """
 
+    def allows_builds(self) -> bool:
+        """Whether the user's configuration lets evaluation read what derivations make. Raises EvalError."""
+
     def ensure(self, store_path: str) -> None:
         """Makes sure that a store object is there, where that matters: while things are written.
 

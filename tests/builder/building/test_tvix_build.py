@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -332,3 +333,33 @@ def test_help_and_version(place: Place) -> None:
     for flag in ("--out-link", "--keep-going", "--check", "log", "doctor", "serve"):
         assert flag in text
     assert place.run("--version").stdout.startswith("tvix-build ")
+
+
+@pytest.mark.parametrize("command", ["evaluator.building.cli", "evaluator.cli"])
+@pytest.mark.parametrize("where", ["file", "variable", "option"])
+def test_builds_that_evaluation_asks_for_can_be_forbidden(place: Place, command: str, where: str) -> None:
+    # Not even what is there already is read: what evaluation answers does not depend on what was built before.
+    place.run("-E", "(import ./default.nix { }).imported", "--no-out-link")
+    said = "allow-import-from-derivation = false\n"
+    words: list[str] = []
+    if where == "file":
+        folder = place.folder / "nix"
+        folder.mkdir()
+        (folder / "nix.conf").write_text(said)
+        place.environ["NIX_CONF_DIR"] = str(folder)
+    elif where == "variable":
+        place.environ["NIX_CONFIG"] += "\n" + said
+    else:
+        words = ["--option", "allow-import-from-derivation", "false"]
+    evaluating = ["--eval", "--read-write-mode"] if command == "evaluator.cli" else []
+    done = subprocess.run(
+        [sys.executable, "-m", command, *evaluating, *words, "-E", "(import ./default.nix { }).imported.name"],
+        cwd=place.folder,
+        env=place.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "because the option 'allow-import-from-derivation' is disabled" in done.stderr
+    assert "building" not in done.stderr
