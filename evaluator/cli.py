@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted by the user\n")
         if "evaluator.stores.building" in sys.modules:
-            from evaluator.command.interrupts import ignore_interrupts
             from evaluator.command.running import end_builds
+            from evaluator.interrupts import ignore_interrupts
 
             ignore_interrupts()
             end_builds()

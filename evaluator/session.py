@@ -6,12 +6,12 @@ Sessions are independent of each other; several may share one :class:`Files` (an
 from __future__ import annotations
 
 import os
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from evaluator.code.coerce import canonical
 from evaluator.code.nesting import Nested
 from evaluator.corepkgs import FOLDER
-from evaluator.fetching import Fetching
+from evaluator.fetching import Tree
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
 from evaluator.lowering.lower import Lowering, LoweringHost
 from evaluator.lowering.scope import Scope
@@ -47,6 +47,28 @@ def base_env() -> Env:
     """The environment of a file's outermost expression (builtins are constants, so it is empty)."""
     env: Env = [None]
     return env
+
+
+class Fetching(Protocol):
+    """Fetches for sessions, as far as their user allows it. Everything raises EvalError.
+
+    :class:`evaluator.flakes.fetcher.Fetcher` does it.
+    """
+
+    def tree(self, session: Session, items: dict[str, object]) -> Tree:
+        """What an input gives: its attributes are those of a flake reference, ``type`` among them, and ``name``."""
+
+    def download(self, session: Session, url: str, name: str, unpack: bool, expected: str) -> str:
+        """The store path of a file or, unpacked, of an archive; ``expected`` is its hash in SRI, or empty."""
+
+    def substitute(self, session: Session, url: str, path: str) -> None:
+        """Brings a store path and all it refers to from the store with this URL."""
+
+    def located(self, session: Session, entry: str) -> str:
+        """Where what a search path entry names can be read: an address is fetched. Empty if that cannot be."""
+
+    def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
+        """Says that the store path of a pinned input, if somebody reads from it, is made by :meth:`tree`."""
 
 
 @final

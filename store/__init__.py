@@ -1,7 +1,16 @@
-"""The store room: Nix's formats bit for bit and, later, the services that keep what they describe.
+"""The store room: Nix's formats bit for bit, and the stores that keep what they describe.
 
-This package knows nothing of the language or of building, and imports nothing of the rest of the project.
-Its modules are pure functions and small classes on text and bytes; each names the specification it follows:
+This package knows nothing of the language or of building, and imports nothing of the rest of the project. What keeps
+things stands in rooms of its own:
+
+* :mod:`store.castore`      contents by their digests: nodes, trees, the protocols that backends fulfil
+* :mod:`store.backends`     where things are kept: memory, a local folder, other people's stores and caches
+* :mod:`store.remote`       a castore over gRPC
+* :mod:`store.combinators`  stores made of stores
+* :mod:`store.composition`  stores as one uses them, opened by a URL
+* :mod:`store.command`      ``tvix-store``
+
+The formats are pure functions and small classes on text and bytes; each names the specification it follows:
 
 * :mod:`store.nix32`       the base-32 spelling of hashes and store paths
 * :mod:`store.hashes`      hash values in every spelling Nix knows

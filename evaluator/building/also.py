@@ -133,7 +133,7 @@ def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
 
     from builder.remote.for_others import ForOthers
     from builder.remote.server import server
-    from evaluator.command.interrupts import ignore_interrupts, take_ends_as_interrupts
+    from evaluator.interrupts import ignore_interrupts, take_ends_as_interrupts
 
     take_ends_as_interrupts()
     given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}

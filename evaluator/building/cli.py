@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from builder.realise import Realiser
     from builder.service import BuildService
     from builder.settings import Settings
+    from builder.views import View
     from evaluator.building.flags import BuildOptions
-    from evaluator.building.views import View
     from evaluator.stores.access import LocalAccess
 
 _BAD_USAGE = 1
@@ -84,7 +84,7 @@ def _build(options: BuildOptions, only: bool) -> int:
     from store.castore.services import StoreError
 
     if only:
-        from evaluator.command.interrupts import take_ends_as_interrupts
+        from evaluator.interrupts import take_ends_as_interrupts
 
         take_ends_as_interrupts()
     access = LocalAccess(options.store, True, options.settings)
@@ -101,9 +101,9 @@ def _build(options: BuildOptions, only: bool) -> int:
 
 
 def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> int:
+    from builder import views
     from builder.outcome import BuildFailed
     from builder.realise import Realiser
-    from evaluator.building import views
     from evaluator.building.wishes import stored
     from store.backends.local import LocalCastore
 

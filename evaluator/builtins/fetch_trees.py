@@ -7,7 +7,7 @@ or asks for what the arguments do not say. Any other is fetched at once (:mod:`e
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from evaluator.builtins.flake_refs import parse_flake_ref
 from evaluator.code.coerce import as_attrs, as_string, as_string_no_context, canonical, coerce, make_string
@@ -15,12 +15,9 @@ from evaluator.fetching import Tree
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
 from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk, force
-from evaluator.session import Session
+from evaluator.session import Fetching, Session
 from store import store_path
 from store.hashes import Hash, HashError, parse_allow_empty
-
-if TYPE_CHECKING:
-    from evaluator.fetching import Fetching
 
 _HEXADECIMAL: Final = frozenset("0123456789abcdef")
 

@@ -1,6 +1,6 @@
 """The persistent evaluation cache: answers of whole requests, used again while all that they read is unchanged.
 
-* :mod:`evaluator.cache.observation`  how what was read is written down: kinds, digests, the codec
+* :mod:`evaluator.io.observation`     how what was read is written down: kinds, digests, the codec
 * :mod:`evaluator.cache.unchanged`    whether the world still is as it was read
 * :mod:`evaluator.cache.request`      what a request is: arguments, folder, surroundings, this very program
 * :mod:`evaluator.cache.database`     the file that holds the answers (SQLite), bounded, for many processes

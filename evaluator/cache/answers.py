@@ -15,9 +15,9 @@ import os
 import sys
 import zlib
 
-from evaluator.cache.observation import pack, unpack
 from evaluator.cache.request import program_identity, request_key
 from evaluator.cache.unchanged import unchanged
+from evaluator.io.observation import pack, unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from evaluator.cache.observation import blake2b
+from evaluator.io.observation import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import sys
 from importlib.util import find_spec
 
-from evaluator.cache.observation import blake2b
+from evaluator.io.observation import blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from evaluator.cache.observation import (
+from evaluator.io.observation import (
     CONTENT,
     DIRECTORY,
     ENVIRON,

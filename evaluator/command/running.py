@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from evaluator.command.flags import Options
-from evaluator.command.interrupts import ignore_interrupts, leave_interrupts_to_others, take_ends_as_interrupts
+from evaluator.interrupts import ignore_interrupts, leave_interrupts_to_others, take_ends_as_interrupts
 from evaluator.limits import INTERRUPTED, Limits
 from evaluator.thread import evaluation_thread
 

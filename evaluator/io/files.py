@@ -6,7 +6,8 @@ import os
 import stat
 from typing import Final, Protocol, final
 
-from evaluator.cache.observation import (
+from evaluator.corepkgs import FOLDER
+from evaluator.io.observation import (
     CONTENT,
     DIRECTORY,
     ENVIRON,
@@ -25,7 +26,6 @@ from evaluator.cache.observation import (
     names_value,
     scan,
 )
-from evaluator.corepkgs import FOLDER
 from evaluator.io.reads import Reads
 from evaluator.runtime.errors import EvalError, SyntaxFault
 from evaluator.runtime.source import Place, SourceFile

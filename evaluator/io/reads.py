@@ -19,7 +19,7 @@ class Reads:
         self._said = 0
 
     def note(self, kind: str, subject: str, value: str) -> None:
-        """An observation (:mod:`evaluator.cache.observation` lists them)."""
+        """An observation (:mod:`evaluator.io.observation` lists them)."""
         key = kind + subject
         known = self.found.get(key)
         if known is None:

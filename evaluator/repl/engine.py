@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from evaluator.command.interrupts import leave_interrupts_to_others
+from evaluator.interrupts import leave_interrupts_to_others
 from evaluator.limits import INTERRUPTED, Limits
 from evaluator.runtime.errors import Interrupted
 from evaluator.thread import evaluation_thread

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from evaluator.cache.observation import STORED
+from evaluator.io.observation import STORED
 from evaluator.runtime.errors import EvalError, Unrealised
 
 if TYPE_CHECKING:

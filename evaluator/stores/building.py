@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from builder.outcome import BuildFailed, Wish
     from builder.progress import Event
     from builder.realise import Realiser
-    from evaluator.building.views import View
+    from builder.views import View
     from evaluator.session import Session
     from store.composition.castore_store import CastoreStore
 
@@ -57,7 +57,7 @@ class _Attempt:
         self._done.wait(_PATIENCE)
 
     def _work(self) -> None:
-        from evaluator.command.interrupts import leave_interrupts_to_others
+        from evaluator.interrupts import leave_interrupts_to_others
 
         leave_interrupts_to_others()
         try:
@@ -145,7 +145,7 @@ class Realising:
 
     def _show(self, event: Event) -> None:
         if self._view is None:
-            from evaluator.building.views import view
+            from builder.views import view
 
             self._view = view(build_output=False)
         self._view.hear(event)

@@ -16,7 +16,7 @@ import pytest
 
 from evaluator.cache import database
 from evaluator.cache.database import Database, Row
-from evaluator.cache.observation import ORDER, pack, unpack
+from evaluator.io.observation import ORDER, pack, unpack
 from tests.conftest import ROOT
 
 
