@@ -9,5 +9,7 @@
 * :mod:`evaluator.flakes.lock_file`   ``flake.lock``: read, written, shown
 * :mod:`evaluator.flakes.locking`     which inputs to lock to what
 * :mod:`evaluator.flakes.calling`     from a flake to its outputs: ``getFlake``
+* :mod:`evaluator.flakes.in_place`    a flake as its user edits it, for the editor
+* :mod:`evaluator.flakes.declared`    the inputs that a text declares, however broken it is
 * :mod:`evaluator.flakes.command`     ``tvix-eval flake …``
 """

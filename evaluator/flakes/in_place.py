@@ -19,6 +19,7 @@ from evaluator.flakes.definition import Flake, read_flake
 from evaluator.flakes.fetcher import fetcher_of
 from evaluator.flakes.lock_file import LockFile, Node
 from evaluator.flakes.locking import Locked, lock_what_can_be, read_lock
+from evaluator.flakes.reference import is_relative
 from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs
 from store import store_path
@@ -35,13 +36,21 @@ class InPlace:
     """The inputs of a flake, each worked out when it is asked for.
 
     ``faults``: why there is none of a name that is wanted. ``trees``: the store paths of pinned inputs, also of inputs
-    of inputs, and the flake's own input that leads to them. ``source`` is what ``self`` knows of its tree.
+    of inputs, and the flake's own input that leads to them. ``source`` is what ``self`` knows of its tree. ``lasting``:
+    none of them is a part of it, which an edit may change.
     """
 
     def __init__(
-        self, folder: str, source: Attrs, inputs: Attrs, faults: dict[str, EvalError], trees: dict[str, str]
+        self,
+        folder: str,
+        source: Attrs,
+        inputs: Attrs,
+        faults: dict[str, EvalError],
+        trees: dict[str, str],
+        lasting: bool,
     ) -> None:
         self._folder: Final = folder
+        self.lasting: Final = lasting
         self.source: Final = source
         self.inputs: Final = inputs
         self.faults: Final = faults
@@ -126,7 +135,8 @@ def in_place(session: Session, folder: str) -> InPlace:
     except EvalError as error:
         faults.update(dict.fromkeys(lock.root.inputs, error))
         inputs = EMPTY_ATTRS
-    return InPlace(folder, source, inputs, faults, _trees(lock))
+    lasting = not any(isinstance(node, Node) and is_relative(node.locked) for _, node in lock.all_inputs())
+    return InPlace(folder, source, inputs, faults, _trees(lock), lasting)
 
 
 def _trees(lock: LockFile) -> dict[str, str]:

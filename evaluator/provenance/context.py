@@ -26,6 +26,9 @@ from evaluator.syntax import tree
 from evaluator.syntax.cursor import Place as TreePlace
 from evaluator.syntax.cursor import child_base, children, path_at
 
+#: What functions that nobody calls name a package set.
+_PACKAGE_SETS: Final = frozenset(["final", "prev", "super", "pkgs"])
+
 
 class Value:
     """A forced value, and where the attribute, formal or binding that holds it stands."""
@@ -110,6 +113,8 @@ class FileContext:
         self._result: object = None
         #: Of a flake: what its outputs are.
         self.outputs: Thunk | None = None
+        #: Of a flake: the package set that it is locked to, worked out when a name needs it.
+        self.packages: Thunk | None = None
         #: Elements of string contexts that evaluation may miss, and where the file asks for them.
         self.asked_at: Final[dict[str, Place]] = {}
 
@@ -224,7 +229,8 @@ class FileContext:
         place = Place(self.parsed.file, link.start, link.end)
         if node.formals is None:
             name = "" if node.name is None else node.name.name
-            env: Env = [outside.env, unknown(name, place)]
+            packages = self._packages() if name in _PACKAGE_SETS else None
+            env: Env = [outside.env, unknown(name, place) if packages is None else packages]
             return env
         env = [outside.env, Attrs({}, None)]
         scope = self.lowering.lambda_scope(node, outside.scope)
@@ -236,8 +242,17 @@ class FileContext:
         return env
 
     def _by_name(self, name: str, place: Place) -> object:
-        found = None if self.fallback is None else self.fallback.items.get(name)
+        packages = self._packages()
+        found = None if packages is None else packages.items.get(name)
         return unknown(name, place) if found is None else found
+
+    def _packages(self) -> Attrs | None:
+        """The package set that names which nobody passes are taken from."""
+        if self.fallback is None and self.packages is not None:
+            with suppress(EvalError):
+                packages = force(self.packages)
+                return packages if isinstance(packages, Attrs) else None
+        return self.fallback
 
     def namespaces(self, offset: int) -> list[Attrs]:
         """The sets of the ``with`` expressions around an offset, innermost first; those that fail are left out."""

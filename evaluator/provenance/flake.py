@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from evaluator.code.functions import FormalsLambda, call
-from evaluator.names import static_name
+from evaluator.flakes.declared import declared_inputs, wanted_text
+from evaluator.io.files import ParsedFile
 from evaluator.provenance.context import FileContext, quiet
 from evaluator.runtime.brief import expected
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.source import LiteralPositions, Place
-from evaluator.runtime.values import Attrs, Closure, Code, Env, Thunk, force
+from evaluator.runtime.values import NULL, Attrs, Closure, Code, Env, Thunk, force
 from evaluator.session import Session, base_env
 from evaluator.syntax import tree
 
@@ -24,18 +26,50 @@ def is_flake(path: str, root: tree.Expr) -> bool:
     return path.endswith("/flake.nix") and isinstance(root, tree.AttrSet)
 
 
-def open_flake(session: Session, path: str) -> InPlace:
-    """The inputs of the flake at ``path``; loads what knows of flakes."""
-    from evaluator.flakes.in_place import in_place
+class Flakes:
+    """The inputs of the flakes that are being edited. They outlast an edit that changes neither what a flake wants nor
+    its lock file: else each would evaluate all of nixpkgs anew."""
 
-    return in_place(session, os.path.dirname(path))
+    def __init__(self, session: Session) -> None:
+        self._session: Final = session
+        self._known: Final[dict[str, tuple[str, InPlace]]] = {}
+
+    def open(self, parsed: ParsedFile) -> InPlace:
+        """The inputs of a flake; loads what knows of flakes."""
+        from evaluator.flakes.in_place import in_place
+
+        path = parsed.file.path
+        key = self._key(parsed)
+        known = self._known.get(path)
+        if known is not None and known[0] == key:
+            return known[1]
+        found = in_place(self._session, os.path.dirname(path))
+        self._known.pop(path, None)
+        if found.lasting:
+            self._known[path] = (key, found)
+        return found
+
+    def look_again(self) -> None:
+        """Something is there that was not: what could not be locked may be now."""
+        for path in [path for path, (_, found) in self._known.items() if found.faults]:
+            del self._known[path]
+
+    def _key(self, parsed: ParsedFile) -> str:
+        files = self._session.files
+        lock = os.path.dirname(parsed.file.path) + "/flake.lock"
+        text = ""
+        if files.exists(lock):
+            with suppress(EvalError):
+                text = files.read_text(lock)
+        return text + "\0" + wanted_text(parsed.source.root, parsed.source.text)
 
 
 def call_flake(context: FileContext, given: InPlace) -> None:
     """Makes a file the flake that it is: its value is that of its outputs, which are worked out on demand."""
-    places = input_places(context.parsed.source.root, context.parsed.source.text)
+    places = declared_inputs(context.parsed.source.root, context.parsed.source.text)
     outputs = Thunk(_Outputs(context, given, places), base_env())
     context.outputs = outputs
+    context.packages = Thunk(_Packages(context.session, given), base_env())
     for path, name in given.trees.items():
         if name in places:
             context.asked_at[path] = Place(context.parsed.file, *places[name])
@@ -92,6 +126,20 @@ class _Outputs(Code):
         return Attrs(items, LiteralPositions(self._context.parsed.file, starts))
 
 
+class _Packages(Code):
+    """The package set of this machine's kind that the input ``nixpkgs`` has."""
+
+    def __init__(self, session: Session, given: InPlace) -> None:
+        self._session: Final = session
+        self._given: Final = given
+
+    def eval(self, env: Env) -> object:
+        found: object = self._given.inputs
+        for name in ("nixpkgs", "legacyPackages", self._session.system):
+            found = found.get(name) if isinstance(found, Attrs) else None
+        return NULL if found is None else found
+
+
 class _Self(Code):
     """The flake itself, as its outputs see it."""
 
@@ -122,37 +170,3 @@ class _Lacking(Code):
 
     def eval(self, env: Env) -> object:
         raise self._given.refuse(self._session, self._name)
-
-
-def input_places(root: tree.Expr, text: str) -> dict[str, tuple[int, int]]:
-    """Where a flake's text declares its inputs: the ranges of their names; and under "" that of ``inputs`` or, without
-    those, of ``outputs``."""
-    found: dict[str, tuple[int, int]] = {}
-    if not isinstance(root, tree.AttrSet):
-        return found
-    base = root.start
-    for binding in root.bindings:
-        if not isinstance(binding, tree.AttrBinding):
-            continue
-        inner = base + binding.start
-        steps = binding.path.steps
-        name = static_name(steps[0], inner, text)
-        if name == "outputs":
-            found.setdefault("", (inner + steps[0].start, inner + steps[0].end))
-        if name != "inputs":
-            continue
-        found[""] = (inner + steps[0].start, inner + steps[0].end)
-        if len(steps) > 1:
-            _add_input(found, steps[1], inner, text)
-        elif isinstance(binding.value, tree.AttrSet):
-            below = inner
-            for each in binding.value.bindings:
-                if isinstance(each, tree.AttrBinding):
-                    _add_input(found, each.path.steps[0], below + each.start, text)
-    return found
-
-
-def _add_input(found: dict[str, tuple[int, int]], step: tree.Node, base: int, text: str) -> None:
-    name = static_name(step, base, text)
-    if name:
-        found.setdefault(name, (base + step.start, base + step.end))

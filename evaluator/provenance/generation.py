@@ -9,21 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from evaluator.io.files import Files, ParsedFile
 from evaluator.provenance import route as routes
 from evaluator.provenance.context import FileContext, chain_to
-from evaluator.provenance.flake import call_flake, is_flake, look_at_outputs, open_flake
+from evaluator.provenance.flake import Flakes, call_flake, is_flake, look_at_outputs
 from evaluator.provenance.route import References, Route
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.observations import Observations
 from evaluator.runtime.values import Attrs
 from evaluator.session import Imports, Session
 from evaluator.syntax import tree
-
-if TYPE_CHECKING:
-    from evaluator.flakes.in_place import InPlace
 
 OBSERVED_CALLS: Final = 2
 _NEAREST_FOLDERS: Final = 8
@@ -40,6 +37,7 @@ class Surroundings:
         self.roots: Final = roots
         self.packages: Final = packages
         self.references: Final = References(session.files)
+        self.flakes: Final = Flakes(session)
 
     def in_nixpkgs(self, path: str) -> bool:
         """Whether a file belongs to the package set, whose values all generations share."""
@@ -65,7 +63,6 @@ class Generation:
         self._contexts: Final[dict[str, FileContext]] = {}
         self._routes: Final[dict[str, Route | None]] = {}
         self._on_the_way: Final[set[str]] = set()
-        self._flakes: Final[dict[str, InPlace]] = {}
 
     def activate(self) -> None:
         """Makes evaluation import and observe on behalf of this generation."""
@@ -89,10 +86,7 @@ class Generation:
             self.around.packages() if route is not None and route.given else None,
         )
         if is_flake(path, parsed.source.root):
-            given = self._flakes.get(path)
-            if given is None:
-                given = self._flakes[path] = open_flake(self.session, path)
-            call_flake(context, given)
+            call_flake(context, self.around.flakes.open(parsed))
         self._contexts[path] = context
         self._observe(context)
         return context

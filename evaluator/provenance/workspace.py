@@ -93,6 +93,7 @@ class Workspace:
     def came(self) -> None:
         """Something is in the store that was not: whatever failed for want of it may have a value now."""
         self._changed.add(STORE_DIR)
+        self._around.flakes.look_again()
         self._next = None
         self._no_packages = ""
 

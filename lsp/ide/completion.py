@@ -29,7 +29,7 @@ from evaluator.syntax.tree import (
     Name,
     Select,
 )
-from lsp.ide import literals, rank, static
+from lsp.ide import flake_schema, literals, rank, static
 from lsp.ide.candidates import Candidates, Word, is_bare, word_at
 from lsp.ide.subject import selection_target
 from lsp.ide.types import Completion, Item, Snapshot
@@ -60,13 +60,20 @@ async def completion(snapshot: Snapshot, offset: int) -> Completion | None:
     if holder is not None and kind in (ctx.SELECT, ctx.HAS_ATTR):
         return await _in_path(snapshot, holder, len(context.steps), word)
     if holder is not None and kind in (ctx.ATTRIBUTE, ctx.BINDINGS):
+        known: list[Item] = []
+        if flake_schema.is_flake(snapshot.path):
+            known = flake_schema.attributes(context.chain, [*context.around, *context.steps])
         if context.steps:
-            return None
+            return _only(known, word)
         chain = context.chain
         while isinstance(chain[-1].node, AttrPath | Binding):
             chain = chain[:-1]
-        return await _binding(snapshot, chain, word)
+        return await _binding(snapshot, chain, word, known)
     if kind == ctx.FORMALS:
+        if flake_schema.is_flake(snapshot.path) and context.around == ["outputs"]:
+            known = flake_schema.arguments(snapshot.source.root, snapshot.text)
+            taken = _formals_of(context.chain, word)
+            return _only([item for item in known if item.label not in taken], word)
         return await _among_formals(snapshot, context.chain, word)
     if holder is not None and isinstance(holder.node, Inherit) and kind == ctx.INHERIT:
         return await _in_inherit(snapshot, context.chain, holder.node, word)
@@ -117,26 +124,41 @@ async def _in_inherit(snapshot: Snapshot, chain: Sequence[Place], node: Inherit,
     return candidates.ranked()
 
 
-async def _among_formals(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
-    formals = next((link for link in reversed(chain) if isinstance(link.node, Formals)), None)
-    taken: set[str] = set()
-    if formals is not None and isinstance(formals.node, Formals):
-        taken = {
-            formal.name.name for formal in formals.node.formals if not word.begins(formals.base + formal.name.start)
-        }
+def _only(known: Sequence[Item], word: Word) -> Completion | None:
+    """Those items and nothing else; None where there are none."""
+    if not known:
+        return None
     candidates = Candidates(word)
-    candidates.add_members(await snapshot.values.arguments(snapshot.path), without=taken)
+    for item in known:
+        candidates.add(item)
     return candidates.ranked()
 
 
-async def _binding(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
-    """Where a binding begins. A set that is the whole file may be formals that are just being typed."""
+def _formals_of(chain: Sequence[Place], word: Word) -> set[str]:
+    """The formals that are there already, but for the one that is being typed."""
+    formals = next((link for link in reversed(chain) if isinstance(link.node, Formals)), None)
+    if formals is None or not isinstance(formals.node, Formals):
+        return set()
+    return {formal.name.name for formal in formals.node.formals if not word.begins(formals.base + formal.name.start)}
+
+
+async def _among_formals(snapshot: Snapshot, chain: Sequence[Place], word: Word) -> Completion:
     candidates = Candidates(word)
+    candidates.add_members(await snapshot.values.arguments(snapshot.path), without=_formals_of(chain, word))
+    return candidates.ranked()
+
+
+async def _binding(snapshot: Snapshot, chain: Sequence[Place], word: Word, known: Sequence[Item]) -> Completion:
+    """Where a binding begins; ``known`` has a meaning there. A set that is the whole file may be formals that are just
+    being typed."""
+    candidates = Candidates(word)
+    for item in known:
+        candidates.add(item)
     candidates.add(Item("inherit", "keyword"), _KEYWORD)
     node = chain[-1].node
     if isinstance(node, Let):
         candidates.add(Item("in", "keyword"), _KEYWORD)
-    if len(chain) == 1 and isinstance(node, AttrSet):
+    if len(chain) == 1 and isinstance(node, AttrSet) and not known:
         candidates.add_members(await snapshot.values.arguments(snapshot.path))
     return candidates.ranked()
 

@@ -66,7 +66,7 @@ class Case:
     expected: list[tuple[str, str]]
 
 
-def read_case(title: str, lines: list[str]) -> Case:
+def read_case(title: str, lines: list[str], file: str = "case.nix") -> Case:
     """A case from its lines. Raises ValueError when there is no cursor."""
     divider = lines.index("----")
     marked = "\n".join(lines[:divider])
@@ -88,7 +88,7 @@ def read_case(title: str, lines: list[str]) -> Case:
             values.supplied = read_members(rest)
         elif word:
             expected.append((word, rest))
-    path = str(CASES / "tree" / "case.nix")
+    path = str(CASES / "tree" / file)
     return Case(title, Snapshot(path, parse(text), 1, values, (str(CASES),)), offset, values, expected)
 
 
@@ -132,7 +132,8 @@ def read_answer(text: str) -> Answer:
 def read_cases(name: str) -> list[Case]:
     """The cases of `cases/NAME.txt`."""
     blocks = ("\n" + (CASES / f"{name}.txt").read_text()).split("\n#### ")[1:]
-    return [read_case(lines[0], lines[1:]) for lines in (block.split("\n") for block in blocks)]
+    file = "flake.nix" if name == "flake_schema" else "case.nix"
+    return [read_case(lines[0], lines[1:], file) for lines in (block.split("\n") for block in blocks)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -131,6 +131,34 @@ async def test_files_that_the_outputs_reach(editor: StartEditor, project: Path) 
     await known(session, uri, "ti|tle", '"figlet-2.2.52"')
 
 
+async def test_an_input_that_is_declared_later(editor: StartEditor, project: Path) -> None:
+    other = project.parent / "other"
+    other.mkdir()
+    (other / "flake.nix").write_text("{ outputs = { self }: { answer = 42; }; }")
+    session, uri = await opened(editor, project)
+    await known(session, uri, "self.num|ber", '"1.2"')
+    session.replace(
+        uri, "outputs = { self, library }: {", "outputs = { self, library, other }: {\n    a = other.answer;"
+    )
+    (found,) = await session.diagnostics(uri, coded("fetch-unfetched"))
+    assert "'other' is not locked" in found.message
+    session.replace(uri, "inputs = {\n", f'inputs = {{\n    other.url = "path:{other}";\n')
+    assert await session.diagnostics(uri, lambda found: not found) == []
+    await known(session, uri, "a = other.ans|wer", "42")
+
+
+async def test_functions_that_nobody_calls(editor: StartEditor, project: Path) -> None:
+    """The overlays and modules that a flake has for others get what its nixpkgs has."""
+    text = FLAKE.replace("library", "nixpkgs").replace("ADDRESS", f"path:{project.parent}/library")
+    text = text.replace(
+        '    number = "1.2";', "    overlays.default = final: prev: { better = prev.figlet; };\n    number = 1;"
+    )
+    (project / "flake.nix").write_text(text)
+    session, uri = await opened(editor, project)
+    await known(session, uri, "prev.fig|let", "figlet-2.2.5")
+    assert "callPackage" in await session.labels(uri, "prev.|figlet")
+
+
 async def test_half_typed(editor: StartEditor, project: Path) -> None:
     session, uri = await opened(editor, project)
     await known(session, uri, "self.num|ber", '"1.2"')
