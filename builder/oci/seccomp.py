@@ -1,7 +1,9 @@
-"""The system calls that builds may not make: those that give files what a store object cannot hold.
+"""The system calls that builds may not make: those that give files what a store object cannot hold, or lead outside.
 
 Set-user-id and set-group-id bits may not be given to a file (``EPERM``), nor extended attributes (``ENOTSUP``), as in
-Nix. Written twice: as the OCI runtime specification has it (``linux.seccomp``), and as the program for the kernel
+Nix. Nor are there sockets to the machine that this one is a virtual machine of (``EAFNOSUPPORT``), which Nix allows: no
+network namespace keeps them apart. (The old ``socketcall`` of 32-bit programs hides its arguments from any filter.)
+Written twice: as the OCI runtime specification has it (``linux.seccomp``), and as the program for the kernel
 itself (``Documentation/userspace-api/seccomp_filter.rst``), which also knows the calls of the machine's other
 architectures and those that are newer than a runtime's library.
 """
@@ -16,6 +18,8 @@ from store.records import dataclass
 
 _EPERM: Final = 1
 _ENOTSUP: Final = 95
+_EAFNOSUPPORT: Final = 97
+_AF_VSOCK: Final = 40
 _SET_ID_BITS: Final = (0o4000, 0o2000)
 _X32: Final = 0x40000000  # set in the numbers of calls by x32 programs
 
@@ -35,22 +39,49 @@ _NEW = {"fchmodat2": 452, "setxattrat": 463}
 _X86_64 = _Architecture(
     "SCMP_ARCH_X86_64",
     0xC000003E,
-    {"chmod": 90, "fchmod": 91, "fchmodat": 268, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, **_NEW},
+    {
+        "chmod": 90,
+        "fchmod": 91,
+        "fchmodat": 268,
+        "setxattr": 188,
+        "lsetxattr": 189,
+        "fsetxattr": 190,
+        "socket": 41,
+        **_NEW,
+    },
 )
 _X86 = _Architecture(
     "SCMP_ARCH_X86",
     0x40000003,
-    {"chmod": 15, "fchmod": 94, "fchmodat": 306, "setxattr": 226, "lsetxattr": 227, "fsetxattr": 228, **_NEW},
+    {
+        "chmod": 15,
+        "fchmod": 94,
+        "fchmodat": 306,
+        "setxattr": 226,
+        "lsetxattr": 227,
+        "fsetxattr": 228,
+        "socket": 359,
+        **_NEW,
+    },
 )
 _AARCH64 = _Architecture(
     "SCMP_ARCH_AARCH64",
     0xC00000B7,
-    {"fchmod": 52, "fchmodat": 53, "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, **_NEW},
+    {"fchmod": 52, "fchmodat": 53, "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "socket": 198, **_NEW},
 )
 _ARM = _Architecture(
     "SCMP_ARCH_ARM",
     0x40000028,
-    {"chmod": 15, "fchmod": 94, "fchmodat": 333, "setxattr": 226, "lsetxattr": 227, "fsetxattr": 228, **_NEW},
+    {
+        "chmod": 15,
+        "fchmod": 94,
+        "fchmodat": 333,
+        "setxattr": 226,
+        "lsetxattr": 227,
+        "fsetxattr": 228,
+        "socket": 281,
+        **_NEW,
+    },
 )
 _MACHINES: Final = {"x86_64": (_X86_64, _X86), "aarch64": (_AARCH64, _ARM)}
 
@@ -71,6 +102,8 @@ def oci(machine: str = os.uname().machine) -> dict[str, Any]:
             condition = {"index": index, "value": bit, "valueTwo": bit, "op": "SCMP_CMP_MASKED_EQ"}
             calls.append({"names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM, "args": [condition]})
     calls.append({"names": list(_ATTRIBUTES), "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOTSUP})
+    outside = {"index": 0, "value": _AF_VSOCK, "op": "SCMP_CMP_EQ"}
+    calls.append({"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": _EAFNOSUPPORT, "args": [outside]})
     return {"defaultAction": "SCMP_ACT_ALLOW", "architectures": names, "syscalls": calls}
 
 
@@ -114,5 +147,9 @@ def _block(architecture: _Architecture, machine: str) -> list[tuple[int, int, in
             code.append((_JUMP_ANY, 0, 1, sum(_SET_ID_BITS)))
             code.append((_RETURN, 0, 0, _ERRNO | _EPERM))
             code.append((_RETURN, 0, 0, _ALLOW))
+    code.append((_JUMP_EQUAL, 0, 3, architecture.numbers["socket"]))
+    code.append((_LOAD, 0, 0, _ARGUMENTS_AT))
+    code.append((_JUMP_EQUAL, 0, 1, _AF_VSOCK))
+    code.append((_RETURN, 0, 0, _ERRNO | _EAFNOSUPPORT))
     code.append((_RETURN, 0, 0, _ALLOW))
     return code

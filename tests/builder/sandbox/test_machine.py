@@ -105,7 +105,7 @@ def test_filter_of_system_calls_is_well_formed(machine: str) -> None:
         if code & 7 == 5:
             assert at + 1 + max(yes, no) < length
     assert int.from_bytes(program[-8:-6], "little") == 6
-    assert len(seccomp.oci(machine)["syscalls"]) == 9
+    assert len(seccomp.oci(machine)["syscalls"]) == 10
 
 
 def test_machine_is_known() -> None:
@@ -128,6 +128,8 @@ def test_groups_of_the_second_version(tmp_path: Path) -> None:
     assert (made / "pids.max").read_text() == "7"
     assert (top / "tvix-lsp/cgroup.subtree_control").read_text() == "+memory +pids"
     assert group.files() == [str(made / "cgroup.procs")]
+    first = Hierarchy(1, {"memory": top / "memory/tvix-lsp", "pids": top / "pids/tvix-lsp"})
+    assert Group(first, "one").files() == [f"{top}/{name}/tvix-lsp/one/tasks" for name in ("memory", "pids")]
     (made / "memory.peak").write_text("4096\n")
     (made / "memory.events").write_text("low 0\noom 1\noom_kill 1\n")
     assert group.peak() == 4096

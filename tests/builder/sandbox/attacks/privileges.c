@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,5 +30,7 @@ int main(void) {
     refused("iopl", syscall(SYS_iopl, 3));
     refused("bpf", syscall(SYS_bpf, 0, 0, 0) < 0 ? -1 : 0);
     refused("kexec", syscall(SYS_kexec_load, 0, 0, 0, 0));
+    /* The machine that this one is a virtual machine of, which is in no network namespace. */
+    refused("vsock", socket(AF_VSOCK, SOCK_STREAM, 0) < 0 ? -1 : 0);
     return fault;
 }
