@@ -86,7 +86,9 @@ def _limits(used: Trial | None) -> list[Finding]:
 
 def _system_calls() -> Finding:
     if seccomp.supported():
-        return Finding("system calls", "ok", "set-id bits, extended attributes and sockets to the hypervisor are refused (seccomp)")
+        return Finding(
+            "system calls", "ok", "set-id bits, extended attributes and sockets to the hypervisor are refused (seccomp)"
+        )
     return Finding("system calls", "weak", "not filtered on this kind of machine; set-id files are refused as outputs")
 
 
