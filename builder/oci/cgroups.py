@@ -94,8 +94,13 @@ class Group:
         folder.mkdir()
 
     def files(self) -> list[str]:
-        """The files that a process writes 0 into to be in the group."""
-        return sorted({str(folder / "cgroup.procs") for folder in self._folders.values()})
+        """The files that a process with one thread writes 0 into to be in the group.
+
+        Under version 1 there is a file for threads, too: the kernel moves one that moves itself at once, and makes a
+        process wait until all processors have noticed, which is several milliseconds.
+        """
+        name = "cgroup.procs" if self._version == 2 else "tasks"
+        return sorted({str(folder / name) for folder in self._folders.values()})
 
     def peak(self) -> int:
         """Bytes of memory that it used at the most; 0 if the kernel does not say."""

@@ -12,13 +12,12 @@ from __future__ import annotations
 import os
 import resource
 import shlex
-import shutil
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from builder.oci.programs import which
 from store.records import dataclass, field
 
 #: What the program writes to the log before it says what failed, and ends with.
@@ -132,16 +131,6 @@ def complaint(status: int, log: Sequence[bytes]) -> str:
     """Why nothing was started, if that is what happened; ``log`` has the last lines."""
     last = log[-1] if log else b""
     return last.decode(errors="replace") if status == STATUS and last.startswith(COMPLAINT) else ""
-
-
-def which(program: str) -> str | None:
-    """Where ``program`` is: for commands of administrators, too, where they are not in ``PATH``."""
-    return _found(program, os.environ.get("PATH"))
-
-
-@lru_cache(maxsize=64)
-def _found(program: str, search: str | None) -> str | None:
-    return shutil.which(program) or shutil.which(program, path="/usr/local/sbin:/usr/sbin:/sbin")
 
 
 class _SystemCalls:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +23,7 @@ from builder.request import Constraints
 from builder.scratch import ScratchFolders
 from store.records import asdict, dataclass
 
-_VERSION = 2  # of what is tried
+_VERSION = 3  # of what is tried
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,8 @@ def _fault(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | No
 
 
 def _version(program: str) -> str:
+    import subprocess
+
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
         return done.stdout.partition("\n")[0].strip()

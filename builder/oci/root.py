@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import struct
 from pathlib import Path
 
+from builder.oci.programs import which
 from builder.scratch import ScratchFolders
 
 UID = 1000
@@ -43,7 +43,7 @@ NETWORK_FILES = ("/etc/resolv.conf", "/etc/services", "/etc/hosts")
 
 def find_shell() -> str | None:
     """A shell that runs anywhere: a static busybox."""
-    found = shutil.which("busybox.static") or shutil.which("busybox")
+    found = which("busybox.static") or which("busybox")
     for path in (*_SHELLS, found):
         if path is not None and os.path.exists(path) and is_static(path):
             return path
@@ -105,5 +105,7 @@ def _fill(root: Path, files: dict[str, str], shell: str | None, store_dir: str) 
         (root / name).write_text(content)
         (root / name).chmod(0o644)
     if shell is not None:
+        import shutil
+
         shutil.copyfile(shell, root / "bin/sh")
         (root / "bin/sh").chmod(0o555)

@@ -16,7 +16,8 @@ from typing import Protocol
 
 from builder.oci import seccomp
 from builder.oci.bundle import READ_ONLY, Job, config, limits
-from builder.oci.leash import FIRST, Leash, which
+from builder.oci.leash import FIRST, Leash
+from builder.oci.programs import which
 from builder.oci.root import GID, UID
 
 _CGROUPS = "/sys/fs/cgroup"

@@ -10,7 +10,6 @@ made in the same folder removes them.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -326,6 +325,7 @@ class _Build:
         return Succeeded(tuple(made))
 
     def _keep(self, place: Path) -> str:
+        import shutil
         import tempfile
 
         kept = tempfile.mkdtemp(prefix=f"tvix-build-{self.request.name}-", dir=place)
