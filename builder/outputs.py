@@ -16,10 +16,10 @@ from store.castore import trees
 from store.castore.nodes import FileNode, Node
 from store.castore.path_info import PathInfo
 from store.castore.services import Missing
-from store.composition.archives import PiecesSource
 from store.composition.castore_store import CastoreStore
 from store.derivation import FIXED, INPUT_ADDRESSED, Derivation
 from store.hashes import Hash, Hasher
+from store.paths.archives import PiecesSource
 from store.records import dataclass
 from store.store_path import digest_of, fixed_path, output_path_name, source_path
 

@@ -16,9 +16,9 @@ from builder.request import BuildRequest, Constraints, Input, RequestError
 from builder.structured_attrs import Json
 from store.castore.path_info import PathInfo
 from store.composition.castore_store import CastoreStore
-from store.composition.closure import closure
 from store.derivation import FIXED, FLOATING, IMPURE, Derivation, DerivationHashes
 from store.hashes import Hash
+from store.paths.closure import closure
 from store.records import dataclass
 from store.store_path import (
     base_name,

@@ -22,7 +22,7 @@ from builder.places import builds_folder, checkouts, state_folder
 from builder.progress import Event
 from builder.settings import Settings, load
 from store.composition.castore_store import CastoreStore
-from store.composition.protocol import Store
+from store.paths.protocol import Store
 
 if TYPE_CHECKING:
     from builder.fetch import Limits

@@ -125,7 +125,7 @@ class Scheduler:
             self.answers.put((step, None))
 
     def _fetch(self, step: FetchStep) -> None:
-        from store.composition.closure import copy
+        from store.paths.closure import copy
 
         offer = step.offer
         # Another process may fetch it already: then it is here when the lock is got.
@@ -186,7 +186,7 @@ class Scheduler:
         planner = self.planner
         if planner.substituters is None or not planner.may_substitute(drv):
             return None
-        from store.composition.closure import copy
+        from store.paths.closure import copy
 
         said = planner.elsewhere(drv_path, drv, [name for name, output in drv.outputs.items() if not output.path])
         became = {known.id: known.path for known in said}

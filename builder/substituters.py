@@ -20,8 +20,8 @@ from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
 from store.castore.services import Refused, StoreError, Unreachable
 from store.combinators.passing_on import PassingOn
-from store.composition.addresses import proves_itself
-from store.composition.protocol import Store, realisation_in
+from store.paths.addresses import proves_itself
+from store.paths.protocol import Store, realisation_in
 from store.records import dataclass
 from store.signatures import BadKey, trusted, who_signed
 

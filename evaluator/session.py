@@ -13,6 +13,7 @@ from evaluator.code.nesting import Nested
 from evaluator.corepkgs import FOLDER
 from evaluator.fetching import Tree
 from evaluator.io.files import Files, ParsedFile, syntax_fault, unreadable
+from evaluator.io.store import Fetch, Recipes, StoreAccess
 from evaluator.lowering.lower import Lowering, LoweringHost
 from evaluator.lowering.scope import Scope
 from evaluator.lowering.undefined import undefined_name
@@ -20,7 +21,6 @@ from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.observations import CallLog, Observations
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, EMPTY_ATTRS, Attrs, Code, Env, Thunk
-from evaluator.stores.protocol import Fetch, Recipes, StoreAccess
 from store.derivation import Derivation, DerivationHashes
 from store.store_path import DRV_EXTENSION, STORE_DIR, downstream_placeholder, source_path
 
@@ -319,7 +319,7 @@ class Session(LoweringHost):
     def need(self, text: str, context: frozenset[str]) -> str:
         """Makes sure that the store paths of a string with context can be read; answers its text with these in it.
 
-        Raises what :meth:`evaluator.stores.protocol.StoreAccess.realise` raises, :class:`Unrealised` without a store,
+        Raises what :meth:`evaluator.io.store.StoreAccess.realise` raises, :class:`Unrealised` without a store,
         and while something wide is forced: then whoever forces it goes on elsewhere, has all of it made at once
         (:meth:`make_wanted`) and forces again what was left.
         """

@@ -96,8 +96,8 @@ class Fetcher:
     def substitute(self, session: Session, url: str, path: str) -> None:
         from builder.fetch.failure import FetchError
         from store.castore.services import StoreError
-        from store.composition.closure import copy
         from store.composition.urls import open_url
+        from store.paths.closure import copy
 
         try:
             if not url.startswith("file:"):

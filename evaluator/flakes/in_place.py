@@ -80,7 +80,7 @@ class InPlace:
 
 
 class FlakeLocking:
-    """Locks the inputs of a flake that are not locked, and writes that down. A :class:`evaluator.stores.protocol.Fetch`
+    """Locks the inputs of a flake that are not locked, and writes that down. A :class:`evaluator.io.store.Fetch`
     which nobody reads from: what it makes is a file of the user's."""
 
     at_hand: Final = False

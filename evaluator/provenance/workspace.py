@@ -15,6 +15,7 @@ from evaluator.builtins.install import open_session
 from evaluator.code.coerce import canonical
 from evaluator.code.functions import call
 from evaluator.io.files import Files
+from evaluator.io.store import StoreAccess
 from evaluator.provenance.context import FileContext, Value, chain_to, select
 from evaluator.provenance.data import Facts, Failure, Member, Target
 from evaluator.provenance.describe import facts, member
@@ -24,7 +25,6 @@ from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, force
 from evaluator.session import search_path_entries
-from evaluator.stores.protocol import StoreAccess
 from store.store_path import STORE_DIR
 
 _REMEMBERED: Final = 4

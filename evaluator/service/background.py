@@ -14,11 +14,11 @@ from typing import BinaryIO, Final, cast
 
 import msgspec
 
+from evaluator.io.store import Fetch
 from evaluator.runtime.errors import BuildFailure, EvalError, Unrealised
 from evaluator.service.building import FromBuilder, Made, Make, NotMade, Said, Stop, ToBuilder
 from evaluator.service.protocol import read_frame, write_frame
 from evaluator.stores.access import LocalAccess
-from evaluator.stores.protocol import Fetch
 
 NEVER: Final = "never"
 ASK: Final = "ask"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from evaluator.stores.building import Realising
     from store.castore.path_info import PathInfo
     from store.composition.castore_store import CastoreStore
-    from store.composition.protocol import Store
     from store.derivation import Derivation
+    from store.paths.protocol import Store
 
 
 def default_store() -> str:
@@ -108,7 +108,7 @@ class LocalAccess:
 
     def derivation(self, drv_path: str) -> Derivation | None:
         from store.castore.services import Missing, StoreError
-        from store.composition.derivations import read_derivation
+        from store.paths.derivations import read_derivation
 
         if self._is_empty():
             return None

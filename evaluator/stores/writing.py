@@ -19,8 +19,8 @@ from evaluator.session import Session
 from store.castore.services import StoreError
 from store.composition import open_store
 from store.composition.castore_store import CastoreStore
-from store.composition.closure import copy
 from store.nar import NarWriter
+from store.paths.closure import copy
 from store.store_path import name_of
 
 

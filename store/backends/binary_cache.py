@@ -24,11 +24,11 @@ from store.castore import realisation
 from store.castore.path_info import PathInfo, from_narinfo
 from store.castore.realisation import Realisation, RealisationError
 from store.castore.services import ReadOnly, Refused, StoreError
-from store.composition.addresses import proves_itself
-from store.composition.archives import ArchiveTree, PiecesSource, checked, read_through
 from store.hashes import Hash
 from store.nar_reader import Source
 from store.narinfo import NarInfo, NarInfoError
+from store.paths.addresses import proves_itself
+from store.paths.archives import ArchiveTree, PiecesSource, checked, read_through
 from store.records import replace
 from store.signatures import SecretKey
 from store.store_path import STORE_DIR, check_store_path, digest_of

@@ -11,10 +11,10 @@ from store.backends import daemon_wire as wire
 from store.backends.daemon_wire import Connection
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, Refused, StoreError
-from store.composition.archives import ArchiveTree, checked, read_through
 from store.hashes import HashError, parse
 from store.nar import NarError
 from store.nar_reader import END, NarReader, Source
+from store.paths.archives import ArchiveTree, checked, read_through
 from store.store_path import STORE_DIR, check_store_path
 
 _FRAME = 1 << 16

@@ -19,10 +19,10 @@ from store.backends.local import LocalCastore
 from store.castore import nodes, trees
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, Refused, StoreError
-from store.composition.archives import CheckedSource, PiecesSource, checked
-from store.composition.protocol import Store
 from store.nar import NarError
 from store.nar_reader import NarReader
+from store.paths.archives import CheckedSource, PiecesSource, checked
+from store.paths.protocol import Store
 from store.store_path import base_name
 
 

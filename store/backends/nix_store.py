@@ -15,11 +15,11 @@ from threading import Lock
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
 from store.castore.services import Corrupt, Missing, ReadOnly, StoreError
-from store.composition.archives import checked
-from store.composition.protocol import Entry
 from store.hashes import HashError, parse
 from store.nar import nar_pieces
 from store.nar_reader import Source
+from store.paths.archives import checked
+from store.paths.protocol import Entry
 from store.store_path import STORE_DIR, base_name, digest_of, to_bytes
 
 _COLUMNS = "select id, path, hash, deriver, narSize, sigs, ca from ValidPaths"

@@ -8,9 +8,9 @@ from threading import Lock
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
 from store.castore.services import Missing, ReadOnly, StoreError
-from store.composition.closure import copy
-from store.composition.protocol import KnowsRealisations, Store, Tree, realisation_in
 from store.nar_reader import Source
+from store.paths.closure import copy
+from store.paths.protocol import KnowsRealisations, Store, Tree, realisation_in
 
 
 class Cached:

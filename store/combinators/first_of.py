@@ -8,8 +8,8 @@ from typing import TypeVar
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
 from store.castore.services import Missing, ReadOnly, StoreError
-from store.composition.protocol import KnowsRealisations, Store, Tree, realisation_in
 from store.nar_reader import Source
+from store.paths.protocol import KnowsRealisations, Store, Tree, realisation_in
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
 from store.castore.services import ReadOnly
-from store.composition.protocol import KnowsRealisations, Store, Tree, realisation_in
 from store.nar_reader import Source
+from store.paths.protocol import KnowsRealisations, Store, Tree, realisation_in
 
 
 class PassingOn:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from store.castore.path_info import PathInfo
 from store.combinators.passing_on import PassingOn
-from store.composition.protocol import Store
 from store.nar_reader import Source
+from store.paths.protocol import Store
 from store.records import replace
 from store.signatures import SecretKey
 

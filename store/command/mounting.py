@@ -16,7 +16,7 @@ from typing import Any
 from store.castore.services import StoreError
 from store.command.output import say_json
 from store.composition import open_store
-from store.composition.protocol import Entry, Store, Tree
+from store.paths.protocol import Entry, Store, Tree
 from store.store_path import BadStorePath, base_name, check_base_name, to_bytes, to_text
 
 _OPEN_FILES = 64

@@ -10,7 +10,7 @@ from typing import Any
 
 from store.castore.path_info import PathInfo
 from store.castore.services import Missing, StoreError
-from store.composition.protocol import Store
+from store.paths.protocol import Store
 from store.store_path import HASH_LENGTH, split, to_bytes
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}

@@ -11,8 +11,8 @@ from store.castore.services import Missing, StoreError
 from store.command.output import find, human, say, say_json
 from store.composition import open_store
 from store.composition.castore_store import CastoreStore
-from store.composition.closure import closure
-from store.composition.protocol import Entry, Store, Tree
+from store.paths.closure import closure
+from store.paths.protocol import Entry, Store, Tree
 from store.store_path import to_text
 
 

@@ -29,11 +29,11 @@ from store.castore.path_info import PathInfo, from_narinfo
 from store.castore.services import Full, Refused, StoreError
 from store.command.output import say, say_json
 from store.composition import open_store
-from store.composition.archives import PiecesSource
 from store.composition.castore_store import CastoreStore
-from store.composition.protocol import Store
 from store.nar import NarError
 from store.narinfo import NarInfoError
+from store.paths.archives import PiecesSource
+from store.paths.protocol import Store
 from store.signatures import SecretKey
 from store.store_path import BadStorePath, digest_of
 

@@ -15,13 +15,13 @@ from store.castore.path_info import PathInfo
 from store.castore.services import StoreError
 from store.command.output import find, human, say, say_json
 from store.composition import open_store
-from store.composition.addresses import ca_of_source
-from store.composition.archives import PiecesSource
 from store.composition.castore_store import CastoreStore
-from store.composition.closure import Progress, copy_realisations
-from store.composition.closure import copy as copy_closure
-from store.composition.protocol import Store
 from store.nar import nar_pieces, nar_sha256
+from store.paths.addresses import ca_of_source
+from store.paths.archives import PiecesSource
+from store.paths.closure import Progress
+from store.paths.closure import copy as copy_closure
+from store.paths.protocol import KnowsRealisations, Store
 from store.signatures import SecretKey
 from store.store_path import source_path
 
@@ -95,7 +95,7 @@ def copy(options: argparse.Namespace) -> int:
                 closed=not options.no_closure,
                 on_progress=on_progress,
             )
-        copy_realisations(source, target)
+        _copy_realisations(source, target)
     if options.json:
         say_json({"copied": progress.copied, "bytes": progress.bytes, "alreadyThere": progress.skipped})
     elif not options.quiet:
@@ -153,3 +153,14 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "copy": copy,
     "key": key,
 }
+
+
+def _copy_realisations(source: Store, target: Store) -> int:
+    """Tell ``target`` which outputs became what it has, as far as ``source`` can list it; how many it did not know."""
+    told = 0
+    if isinstance(source, CastoreStore) and isinstance(target, KnowsRealisations):
+        for known in source.castore.realisations.list():
+            if target.query(known.path) is not None and target.realisation(known.id) is None:
+                target.put_realisation(known)
+                told += 1
+    return told

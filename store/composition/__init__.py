@@ -16,7 +16,7 @@ For the evaluator and everybody else::
         tree = store.tree(info)                         # tree.read([b"bin", b"hello"]), .names([]), .entry([…])
     with open_store("https://cache.nixos.org") as cache:  # any other one, by URL
         info = cache.query("/nix/store/…")
-        drv = read_derivation(cache, "/nix/store/….drv")  # of store.composition.derivations: out of any store
+        drv = read_derivation(cache, "/nix/store/….drv")  # of store.paths.derivations: out of any store
 
 ``add_text`` and ``add_derivation`` want what they refer to to be there already. :class:`Store` is what every store
 can do; adding paths, texts and derivations belongs to those that a castore keeps: the local one and memory
@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from store.composition.protocol import Entry, Store, Tree
+from store.paths.protocol import Entry, Store, Tree
 
 if TYPE_CHECKING:
     from store.composition.castore_store import CastoreStore

@@ -12,14 +12,14 @@ from store.castore.nodes import DirectoryNode, FileNode, Node, SymlinkNode
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
 from store.castore.services import Castore, Missing, Refused
-from store.composition.addresses import ca_of_source
-from store.composition.archives import CheckedSource, checked
-from store.composition.derivations import read_derivation
-from store.composition.protocol import Entry, Store
 from store.derivation import Derivation
 from store.hashes import Hash, Hasher
 from store.nar import Filter, NarError, NarWriter
 from store.nar_reader import NarReader, Source, TeeSource
+from store.paths.addresses import ca_of_source
+from store.paths.archives import CheckedSource, checked
+from store.paths.derivations import read_derivation
+from store.paths.protocol import Entry, Store
 from store.store_path import (
     DRV_EXTENSION,
     STORE_DIR,

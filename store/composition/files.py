@@ -34,7 +34,7 @@ from typing import Any
 from urllib.parse import quote
 
 from store.castore.services import StoreError
-from store.composition.protocol import Store
+from store.paths.protocol import Store
 
 _SHAPES = {
     frozenset({"first-of"}): "first-of",

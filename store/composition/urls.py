@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from store.castore.services import StoreError
-from store.composition.protocol import Store
+from store.paths.protocol import Store
 from store.store_path import STORE_DIR
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from evaluator.runtime.errors import EvalError
 from evaluator.stores.access import LocalAccess
 from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
-from store.composition.protocol import Store
+from store.paths.protocol import Store
 from tests.evaluator.asking_again import Asker, Reply
 from tests.evaluator.evaluating import NIX_ENVIRONMENT
 

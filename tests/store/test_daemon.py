@@ -17,9 +17,10 @@ from store import drv_file
 from store.backends.daemon import DaemonStore
 from store.castore.path_info import PathInfo
 from store.castore.services import Refused, StoreError, Unreachable
-from store.composition import closure, local_store, open_store
-from store.composition.archives import PiecesSource
+from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
+from store.paths import closure
+from store.paths.archives import PiecesSource
 
 Nix = Callable[..., str]
 MakeTree = Callable[[Any], str]

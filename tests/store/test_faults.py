@@ -25,11 +25,12 @@ from store.backends.local_check import repair, verify
 from store.backends.local_collect import collect
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Full, Refused, StoreError
-from store.composition import closure, local_store, open_store
-from store.composition.archives import PiecesSource
+from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
 from store.hashes import Hash, hash_bytes
 from store.nar import NarWriter, nar_pieces
+from store.paths import closure
+from store.paths.archives import PiecesSource
 from store.signatures import SecretKey
 from store.store_path import digest_of, source_path
 

@@ -19,11 +19,12 @@ from store import store_path as sp
 from store.backends.nix_store import NixStore
 from store.castore.services import Refused
 from store.command.serving import CacheServer
-from store.composition import closure, local_store, open_store
+from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
-from store.composition.derivations import read_derivation
-from store.composition.protocol import Store
 from store.nar import nar_pieces, write_nar
+from store.paths import closure
+from store.paths.derivations import read_derivation
+from store.paths.protocol import Store
 from store.signatures import SecretKey
 
 Nix = Callable[..., str]

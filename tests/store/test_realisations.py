@@ -15,8 +15,8 @@ from store.castore.realisation import Realisation, RealisationError
 from store.castore.services import Corrupt, Refused
 from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
-from store.composition.protocol import KnowsRealisations
 from store.composition.urls import open_url
+from store.paths.protocol import KnowsRealisations
 from store.signatures import SecretKey
 
 ID = f"sha256:{'0a' * 32}!out"

@@ -21,8 +21,9 @@ from store.castore import nodes, path_info
 from store.castore.nodes import Directory, DirectoryNode, FileNode, SymlinkNode
 from store.castore.path_info import PathInfo
 from store.castore.services import Castore, Corrupt, Missing, ReadOnly, Refused, Unreachable
-from store.composition import closure, local_store, open_store
+from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
+from store.paths import closure
 from store.remote import messages
 from store.remote.client import RemoteCastore
 from store.remote.server import server

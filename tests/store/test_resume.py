@@ -21,7 +21,8 @@ from store.backends.local_check import verify
 from store.backends.partial import LARGE
 from store.castore.services import Refused, Unreachable
 from store.command.serving import CacheServer
-from store.composition import closure, local_store, open_store
+from store.composition import local_store, open_store
+from store.paths import closure
 
 MakeTree = Callable[[Any], str]
 SIZE = 3 * LARGE

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from store.castore.services import Refused, StoreError
-from store.composition import closure, local_store, open_store
+from store.composition import local_store, open_store
+from store.paths import closure
 from store.signatures import SecretKey
 
 moto_server = pytest.importorskip("moto.server", reason="no S3 server to talk to: pip install 'moto[server]'")

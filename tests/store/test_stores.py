@@ -16,14 +16,15 @@ from store.castore.services import Corrupt, Missing, ReadOnly, Refused, StoreErr
 from store.combinators.cached import Cached
 from store.combinators.first_of import FirstOf
 from store.combinators.signing import Signing
-from store.composition import closure, local_store, open_store
-from store.composition.archives import PiecesSource
+from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
-from store.composition.protocol import Store
 from store.composition.urls import open_url
 from store.derivation import Derivation, DerivationHashes, Output
 from store.nar import NarError, write_nar
 from store.nar_reader import BytesSource
+from store.paths import closure
+from store.paths.archives import PiecesSource
+from store.paths.protocol import Store
 from store.signatures import SecretKey
 from store.store_path import BadStorePath, source_path, text_path
 

@@ -14,9 +14,9 @@ from builder.oci.probing import trials
 from store.backends.local import LocalCastore
 from store.backends.local_collect import collect
 from store.composition import local_store, open_store
-from store.composition.derivations import read_derivation
-from store.composition.protocol import KnowsRealisations
 from store.derivation import DerivationHashes
+from store.paths.derivations import read_derivation
+from store.paths.protocol import KnowsRealisations
 from tests.builder.building.place import Place
 from tests.builder.sandbox.nix import Nix
 

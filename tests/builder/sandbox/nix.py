@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from store.composition import open_store
-from store.composition.closure import copy
+from store.paths.closure import copy
 from tests.builder.sandbox.building import Sandbox
 
 CORES = 2

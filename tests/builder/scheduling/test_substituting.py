@@ -21,9 +21,9 @@ from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Unreachable
 from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
-from store.composition.closure import copy
-from store.composition.protocol import Store, Tree
 from store.nar_reader import Source
+from store.paths.closure import copy
+from store.paths.protocol import Store, Tree
 from store.signatures import SecretKey
 from tests.builder.scheduling.pretending import SETTINGS, Heard, Pretending, Recipes
 

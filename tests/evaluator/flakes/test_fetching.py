@@ -301,8 +301,8 @@ def test_search_path_and_files_may_be_addresses(furnished: World) -> None:
 def test_a_closure_comes_from_another_store(world: World, site: Site, tmp_path: Path) -> None:
     from store.backends.memory import MemoryCastore
     from store.composition.castore_store import CastoreStore
-    from store.composition.closure import copy
     from store.composition.urls import open_url
+    from store.paths.closure import copy
 
     source = CastoreStore(MemoryCastore())
     (tmp_path / "x").write_text("contents\n")

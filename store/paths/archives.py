@@ -9,9 +9,9 @@ from store import nar_reader
 from store.castore.background import Sum
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, Refused
-from store.composition.protocol import Entry
 from store.nar import NarError, Sink
 from store.nar_reader import END, ENTER, LEAVE, LINK, NarReader, Source, TeeSource
+from store.paths.protocol import Entry
 
 
 class PiecesSource:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from store.castore.background import ahead
 from store.castore.path_info import PathInfo
 from store.castore.services import Missing, Refused
-from store.composition.archives import PiecesSource
-from store.composition.protocol import KnowsRealisations, Store, Taking, Unverified
+from store.paths.archives import PiecesSource
+from store.paths.protocol import Store, Taking, Unverified
 from store.records import dataclass, field
 
 if TYPE_CHECKING:
@@ -111,19 +111,6 @@ def copy(
                 future.cancel()
             raise
     return progress
-
-
-def copy_realisations(source: Store, target: Store) -> int:
-    """Tell ``target`` which outputs became what it has, as far as ``source`` can list it; how many it did not know."""
-    from store.composition.castore_store import CastoreStore
-
-    told = 0
-    if isinstance(source, CastoreStore) and isinstance(target, KnowsRealisations):
-        for known in source.castore.realisations.list():
-            if target.query(known.path) is not None and target.realisation(known.id) is None:
-                target.put_realisation(known)
-                told += 1
-    return told
 
 
 def _known(store: Store, path: str) -> PathInfo:

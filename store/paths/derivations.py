@@ -5,8 +5,8 @@ from __future__ import annotations
 from store import drv_file
 from store.aterm import ATermError
 from store.castore.services import Corrupt, Missing
-from store.composition.protocol import Store
 from store.derivation import Derivation
+from store.paths.protocol import Store
 from store.store_path import DRV_EXTENSION, is_derivation, name_of
 
 
