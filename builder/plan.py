@@ -238,7 +238,27 @@ class _Attempt:
                 for reference in fetch.offer.info.references
                 if reference != fetch.path and not self._is_valid(reference)
             )
+        self._sort()
         return self._broken()
+
+    def _sort(self) -> None:
+        """Put each build before those that it needs, so that they are read the other way round as they are done."""
+        builds = self.plan.builds
+        left = dict.fromkeys(builds, 0)
+        for step in builds.values():
+            for need in step.needs & builds.keys():
+                left[need] += 1
+        pending = [drv_path for drv_path, users in left.items() if not users]
+        self.plan.builds = {}
+        for drv_path in pending:  # it grows
+            step = builds[drv_path]
+            self.plan.builds[drv_path] = step
+            for need in sorted(step.needs & builds.keys()):
+                left[need] -= 1
+                if not left[need]:
+                    pending.append(need)
+        for drv_path, step in builds.items():
+            self.plan.builds.setdefault(drv_path, step)  # those in a circle, which the round finds out
 
     def _derivations(self, level: list[tuple[str, frozenset[str]]]) -> None:
         planner = self.planner

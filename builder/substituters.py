@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from builder.progress import Event, Unanswered
+from builder.progress import Event, FetchFailed, Unanswered
 from builder.settings import Settings, SettingsError
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
-from store.castore.services import Refused, StoreError, Unreachable
+from store.castore.services import Refused, StoreError, Unreachable, Untrusted
 from store.combinators.passing_on import PassingOn
 from store.paths.addresses import proves_itself
 from store.paths.protocol import Store, realisation_in
@@ -27,6 +27,7 @@ from store.signatures import BadKey, trusted, who_signed
 
 _PASSED_OVER = 60.0  # seconds
 _AT_ONCE = 16
+_REMEDY = "the setting trusted-public-keys says whose are believed; with ?trusted=true a substituter needs none"
 _CACHES = ("http", "https", "file", "s3", "gs", "az")
 # What Nix allows behind a substituter's URL and what changes nothing here.
 _NO_MATTER = {"want-mass-query", "parallel-compression", "compression", "write-nar-listing", "path-info-cache-size"}
@@ -70,7 +71,7 @@ class Substituters:
             try:
                 found = realisation_in(store, id)
             except StoreError as error:
-                self.failed(store, error)
+                self._complain(store, id, error)
                 continue
             if found is not None:
                 return found
@@ -92,6 +93,14 @@ class Substituters:
         if self.on_event is not None:
             self.on_event(Unanswered(store.uri, str(error)))
 
+    def _complain(self, store: Store, wanted: str, error: StoreError) -> None:
+        """Say what is wrong: with what it says about one thing, or with the whole store."""
+        if not isinstance(error, Refused):
+            self.failed(store, error)
+        elif self.on_event is not None:
+            said = f"{error.reason} ({_REMEDY})" if isinstance(error, Untrusted) else str(error)
+            self.on_event(FetchFailed(wanted, store.uri, said))
+
     def close(self) -> None:
         """Let go of connections."""
         for store in self.stores:
@@ -104,7 +113,7 @@ class Substituters:
             try:
                 info = store.query(path)
             except StoreError as error:
-                self.failed(store, error)
+                self._complain(store, path, error)
                 continue
             if info is not None:
                 return Offer(store, info)
@@ -128,14 +137,14 @@ class Verified(PassingOn):
         found = super().realisation(id)
         if found is None or who_signed(found.fingerprint(), found.signatures, self._keys):
             return found
-        raise Refused(f"{self.uri}: what '{id}' became is not signed by a trusted key")
+        raise Untrusted(f"{self.uri}: what '{id}' became is not signed by a trusted key", _REMEDY)
 
     def _trusted(self, info: PathInfo | None) -> PathInfo | None:
         if info is None or proves_itself(info, self.store_dir):
             return info
         if who_signed(info.fingerprint(), info.signatures, self._keys):
             return info
-        raise Refused(f"{self.uri}: '{info.path}' is not signed by a trusted key")
+        raise Untrusted(f"{self.uri}: '{info.path}' is not signed by a trusted key", _REMEDY)
 
 
 def open_substituters(settings: Settings, on_event: Callable[[Event], None] | None = None) -> Substituters:

@@ -23,7 +23,7 @@ from store.backends.transports import Transport, read_pieces
 from store.castore import realisation
 from store.castore.path_info import PathInfo, from_narinfo
 from store.castore.realisation import Realisation, RealisationError
-from store.castore.services import ReadOnly, Refused, StoreError
+from store.castore.services import ReadOnly, Refused, StoreError, Untrusted
 from store.hashes import Hash
 from store.nar_reader import Source
 from store.narinfo import NarInfo, NarInfoError
@@ -205,8 +205,8 @@ class BinaryCache:
             reason = f"it is signed by {', '.join(map(repr, names))}, none of which is trusted"
         else:
             reason = "it is not signed"
-        raise Refused(
-            f"{where} is refused: {reason} (?trusted=NAME:KEY names a key, ?require-signatures=false takes all)"
+        raise Untrusted(
+            f"{where} is refused: {reason}", "?trusted=NAME:KEY names a key, ?require-signatures=false takes all"
         )
 
     def _remember(self, digest: str, found: NarInfo) -> None:

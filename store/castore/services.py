@@ -32,6 +32,14 @@ class Refused(StoreError):
     """What was offered (by a cache, by an archive) was not accepted."""
 
 
+class Untrusted(Refused):
+    """Nobody who is trusted signed it: ``reason`` says so, the text names a remedy, too."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason} ({remedy})")
+        self.reason = reason
+
+
 class Full(StoreError):
     """No room to write; what was stored before is untouched."""
 

@@ -308,7 +308,20 @@ def test_a_cache_signed_by_a_trusted_key_is_believed(caches: Caches) -> None:
 def test_others_are_not(caches: Caches, why: str) -> None:
     caches.realise(caches.make("cache", signed=why == "untrusted"), keys=why == "unsigned")
     assert caches.scene.service.built == [caches.scene.below, caches.scene.top]
-    assert caches.scene.of_kind(Unanswered)
+    failed = caches.scene.of_kind(FetchFailed)
+    assert failed[0].path == caches.scene.output(caches.scene.top)
+    reason = "it is not signed" if why == "unsigned" else "it is signed by 'test-1', none of which is trusted"
+    assert reason in failed[0].why and "trusted-public-keys" in failed[0].why
+    assert not caches.scene.of_kind(Unanswered)
+
+
+def test_a_wrong_signature_by_a_trusted_key_is_said(caches: Caches) -> None:
+    url = caches.make("signed")
+    for file in (caches.folder / "signed").glob("*.narinfo"):
+        file.write_text(file.read_text().replace("NarSize: ", "NarSize: 1"))
+    caches.realise(url)
+    assert caches.scene.service.built == [caches.scene.below, caches.scene.top]
+    assert "the signature by 'test-1' is wrong" in caches.scene.of_kind(FetchFailed)[0].why
 
 
 @pytest.mark.parametrize("how", ["setting", "url"])
