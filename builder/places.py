@@ -9,12 +9,13 @@ FOLDER/tidied            as old as it is since what is left of gone paths was re
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.composition.castore_store import CastoreStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from builder.checkouts import Checkouts
 
 
@@ -34,11 +35,15 @@ def state_folder(store: CastoreStore) -> str:
 
 def builds_folder(store: CastoreStore) -> Path:
     """The folder for builds under way."""
+    from pathlib import Path
+
     return Path(state_folder(store), "builder")
 
 
 def checkouts(store: CastoreStore) -> Checkouts:
     """The objects of ``store`` as they are laid out on disk, the same for all processes."""
+    from pathlib import Path
+
     from builder.checkouts import Checkouts
 
     return Checkouts(store, Path(state_folder(store), "checkouts"))

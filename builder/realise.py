@@ -14,7 +14,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.outcome import BuildFailed, Cancelled, RealiseError, Wish
@@ -81,14 +80,13 @@ class Realiser:
         """
         wanted = list(wishes)
         with keeping(self.store):
-            planner = self._planner()
-            if not self.check and (found := self._already(planner, wanted)) is not None:
+            if not self.check and (found := self._already(wanted)) is not None:
                 return found
             from builder.locks import Locks
             from builder.scheduler import Scheduler
 
             scheduler = Scheduler(
-                planner,
+                self._planner(self._sources()),
                 self._how,
                 Locks(os.path.join(state_folder(self.store), "building")),
                 self._slots,
@@ -105,12 +103,14 @@ class Realiser:
 
     def plan(self, wishes: Iterable[Wish]) -> Plan:
         """What :meth:`realise` would do, as far as that can be known without doing it."""
-        return self._planner().plan(list(wishes))
+        return self._planner(self._sources()).plan(list(wishes))
 
     def service(self) -> BuildService:
         """What builds: the service that was given, else containers in this process."""
         with self._lock:
             if self._service is None:
+                from pathlib import Path
+
                 from builder.oci.service import OciBuildService
 
                 kept = None
@@ -133,10 +133,11 @@ class Realiser:
                 self._substituters.close()
             self._substituters = None
 
-    def _already(self, planner: Planner, wishes: Sequence[Wish]) -> dict[str, str] | None:
-        """The answer if everything is there: the common case, and nothing is loaded for it."""
+    def _already(self, wishes: Sequence[Wish]) -> dict[str, str] | None:
+        """The answer if everything is there: the common case. Nothing is loaded for it, no substituter is opened."""
         from store.castore.services import Missing
 
+        planner = self._planner(None)
         found: dict[str, str] = {}
         for wish in wishes:
             try:
@@ -145,12 +146,12 @@ class Realiser:
                 return None
         return found if all(self.store.query(path) is not None for path in found.values()) else None
 
-    def _planner(self) -> Planner:
+    def _planner(self, substituters: Substituters | None) -> Planner:
         from builder.plan import Planner
 
         return Planner(
             self.store,
-            self._sources(),
+            substituters,
             check=self.check,
             always_substitute=self.settings.always_allow_substitutes,
         )
@@ -183,11 +184,7 @@ class Realiser:
                     self.store,
                     self.service(),
                     Logs(os.path.join(state_folder(self.store), "logs")) if kept else None,
-                    BuildLimits(
-                        seconds=settings.timeout,
-                        silence=settings.max_silent_time,
-                        log_size=settings.max_build_log_size,
-                    ),
+                    BuildLimits.of(settings),
                     settings.cores,
                     settings.log_lines,
                     self._fetching,

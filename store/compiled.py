@@ -25,6 +25,8 @@ PLAIN: Final = "plain Python"
 
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # unresolved, as in the packages' __path__
 _PACKAGES: Final = (os.path.join(_ROOT, "evaluator"), os.path.join(_ROOT, "store"))
+#: What all compiled modules are in (setup.py); those beside the sources only refer to it.
+_LIBRARY: Final = os.path.join(_ROOT, "tvix_lsp__mypyc" + EXTENSION_SUFFIXES[0])
 _decided: list[str] = []
 
 
@@ -36,16 +38,27 @@ def mode() -> str:
 
 
 def _decide() -> str:
+    if _is_installed() and os.path.exists(_LIBRARY) and not _unwanted():
+        return COMPILED  # without looking at each module, which every command would notice
     modules = _compiled_modules()
     if not modules:
         return PLAIN
-    if os.environ.get("TVIX_PURE", "0") in ("", "0"):
+    if not _unwanted():
         edited = _edited_since(modules)
         if not edited:
             return COMPILED
         print(f"tvix-lsp: {edited} is newer than its compiled module: running plain Python", file=sys.stderr)
     _ignore_compiled()
     return PLAIN
+
+
+def _unwanted() -> bool:
+    return os.environ.get("TVIX_PURE", "0") not in ("", "0")
+
+
+def _is_installed() -> bool:
+    """Whether this is no checkout, but a copy that nobody edits."""
+    return not os.path.exists(os.path.join(_ROOT, "pyproject.toml"))
 
 
 def _compiled_modules() -> list[str]:
@@ -62,7 +75,7 @@ def _compiled_modules() -> list[str]:
 
 def _edited_since(modules: list[str]) -> str:
     """A source newer than its compiled module, empty if none. An installed copy is never edited: no look."""
-    if not os.path.exists(os.path.join(_ROOT, "pyproject.toml")):
+    if _is_installed():
         return ""
     suffix = EXTENSION_SUFFIXES[0]
     for module in modules:
