@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from builder import structured_attrs
 from builder.request import BuildRequest, Constraints, Input, RequestError
@@ -19,7 +20,7 @@ from store.composition.castore_store import CastoreStore
 from store.derivation import FIXED, FLOATING, IMPURE, Derivation, DerivationHashes
 from store.hashes import Hash
 from store.paths.closure import closure
-from store.records import dataclass
+from store.records import dataclass, replace
 from store.store_path import (
     base_name,
     digest_of,
@@ -32,6 +33,9 @@ from store.store_path import (
     split,
     to_bytes,
 )
+
+if TYPE_CHECKING:
+    from builder.settings import Settings
 
 BUILD = "/build"
 #: What ``requiredSystemFeatures`` may name and this builder has.
@@ -53,6 +57,26 @@ class Limits:
     log_size: int = 0
     processes: int = 0
     output_size: int = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Those of Nix's configuration."""
+        return cls(
+            memory=settings.max_build_memory,
+            seconds=settings.timeout,
+            silence=settings.max_silent_time,
+            log_size=settings.max_build_log_size,
+            processes=settings.max_build_processes,
+            output_size=settings.max_output_size,
+        )
+
+    def bound(self, constraints: Constraints) -> Constraints:
+        """``constraints`` within these limits."""
+        bounded = {}
+        for name in ("memory", "seconds", "silence", "log_size", "processes", "output_size"):
+            wanted, most = getattr(constraints, name), getattr(self, name)
+            bounded[name] = min(wanted, most) if wanted and most else wanted or most
+        return replace(constraints, **bounded)
 
 
 UNLIMITED = Limits()

@@ -38,6 +38,10 @@ class Settings:
     timeout: int = 0
     max_silent_time: int = 0
     max_build_log_size: int = 0
+    #: These three are no settings of Nix: memory, processes and bytes of output that a build may use.
+    max_build_memory: int = 0
+    max_build_processes: int = 0
+    max_output_size: int = 0
     keep_going: bool = False
     keep_failed: bool = False
     keep_build_log: bool = True
@@ -46,6 +50,10 @@ class Settings:
     access_tokens: tuple[str, ...] = ()
     allow_dirty: bool = True
     warn_dirty: bool = True
+    accept_flake_config: bool = False
+    restrict_eval: bool = False
+    pure_eval: bool = False
+    allowed_uris: tuple[str, ...] = ()
     download_attempts: int = 5
     stalled_download_timeout: int = 60
     tarball_ttl: int = 3600
@@ -65,6 +73,10 @@ _ALIASES = {
     "binary-cache-public-keys": "trusted-public-keys",
     "use-binary-caches": "substitute",
 }
+
+#: Settings in bytes, which may be written with a unit.
+_SIZES = frozenset({"max-build-log-size", "max-build-memory", "max-output-size"})
+_UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 
 _DEFAULTS = {name.replace("_", "-"): value for name, value in asdict(Settings()).items()}
 
@@ -161,7 +173,9 @@ def _switch(name: str, value: str, where: str) -> bool:
 def _number(name: str, value: str, where: str) -> int:
     if name == "max-jobs" and value == "auto":
         return os.cpu_count() or 1
-    if not value.isascii() or not value.isdigit():
-        hint = " or auto" if name == "max-jobs" else ""
+    unit = _UNITS.get(value[-1:], 0) if name in _SIZES else 0
+    digits = value[:-1] if unit else value
+    if not digits.isascii() or not digits.isdigit():
+        hint = " or auto" if name == "max-jobs" else ", with K, M, G or T after it or not" if name in _SIZES else ""
         raise SettingsError(f"{where}: '{name}' is a number{hint}, not '{value}'")
-    return int(value)
+    return int(digits) << unit

@@ -14,24 +14,27 @@ from pathlib import Path
 from builder.checkouts import Checkouts
 from builder.events import BuildEvent
 from builder.oci.service import OciBuildService
+from builder.prepare import UNLIMITED, Limits
 from builder.request import BuildRequest
 from store.castore import nodes
 from store.castore.nodes import Node
 from store.castore.path_info import PathInfo
 from store.composition.castore_store import CastoreStore
+from store.records import replace
 from store.store_path import base_name
 
 
 class ForOthers:
     """Builds in containers, with inputs and outputs in ``store``'s castore. A :class:`builder.service.BuildService`.
 
-    ``folder`` is for builds under way, ``inputs`` for inputs laid out on disk.
+    ``folder`` is for builds under way, ``inputs`` for inputs laid out on disk. No request gets more than ``limits``.
     """
 
-    def __init__(self, store: CastoreStore, folder: Path, inputs: Path) -> None:
+    def __init__(self, store: CastoreStore, folder: Path, inputs: Path, limits: Limits = UNLIMITED) -> None:
         self._store = store
         self._folder = folder
         self._inputs = inputs
+        self._limits = limits
         self._systems = OciBuildService(store, folder=folder).systems()
         self._ended = threading.Condition()
         self._running = 0
@@ -41,6 +44,7 @@ class ForOthers:
 
     def build(self, request: BuildRequest, cancel: threading.Event) -> Iterator[BuildEvent]:
         checkouts = _ByContents(self._store, self._inputs, {entry.path: entry.node for entry in request.inputs})
+        request = replace(request, constraints=self._limits.bound(request.constraints))
         with self._ended:
             self._running += 1
         try:

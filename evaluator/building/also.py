@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from builder.logs import Logs
 from builder.places import builds_folder, state_folder
-from builder.settings import SettingsError, load
+from builder.settings import Settings, SettingsError, load
 from builder.tidying import Tidied, tidy
 from evaluator.building.flags import COMMANDS
 from evaluator.building.links import forget_gone, link_roots
@@ -123,14 +123,23 @@ def _doctor(options: argparse.Namespace, store: CastoreStore) -> int:
     else:
         for line in report.lines():
             print(line)
+        print(f"limits of a build: {_limits(settings)}")
         print(f"builds at once: {settings.max_jobs}, substituters: {' '.join(settings.substituters) or 'none'}")
         print(f"store: {store.uri}, builds and logs: {state_folder(store)}")
     return 0 if report.works else _FAILED
 
 
+def _limits(settings: Settings) -> str:
+    """What a build may use by the configuration: its settings by name."""
+    names = ("max-build-memory", "max-build-processes", "max-output-size", "max-build-log-size", "timeout")
+    given = {name: getattr(settings, name.replace("-", "_")) for name in (*names, "max-silent-time")}
+    return ", ".join(f"{name} {value or 'none'}" for name, value in given.items())
+
+
 def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
     from threading import Event
 
+    from builder.prepare import Limits
     from builder.remote.for_others import ForOthers
     from builder.remote.server import server
     from evaluator.interrupts import ignore_interrupts, take_ends_as_interrupts
@@ -138,7 +147,7 @@ def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
     take_ends_as_interrupts()
     given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}
     settings = load(given)
-    service = ForOthers(store, builds_folder(store), Path(state_folder(store), "inputs"))
+    service = ForOthers(store, builds_folder(store), Path(state_folder(store), "inputs"), Limits.of(settings))
     made, port = server(service, store, options.listen, jobs=settings.max_jobs, certificates=_certificates(options))
     made.start()
     host = options.listen.rpartition(":")[0]

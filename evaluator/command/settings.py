@@ -41,6 +41,9 @@ _OTHERS: Final = frozenset(
     """.split()
 )
 
+#: What only this builder has: bounds of what a build may use.
+_OURS: Final = frozenset({"max-build-memory", "max-build-processes", "max-output-size"})
+
 #: What evaluation cannot do yet: better said than overlooked.
 _MISSING: Final = {
     "restrict-eval": "true",
@@ -50,8 +53,8 @@ _MISSING: Final = {
 
 
 def is_setting(name: str) -> bool:
-    """Whether Nix has a setting of that name (``extra-`` before it or not)."""
-    return name in SWITCHES or name in _OTHERS or name.removeprefix("extra-") in _OTHERS
+    """Whether there is a setting of that name (``extra-`` before it or not)."""
+    return name in SWITCHES or name in _OTHERS or name in _OURS or name.removeprefix("extra-") in _OTHERS
 
 
 def warnings(settings: dict[str, str]) -> list[str]:

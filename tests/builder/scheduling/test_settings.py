@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from builder.prepare import Limits
+from builder.request import Constraints
 from builder.settings import Settings, SettingsError, load
 
 
@@ -70,6 +72,19 @@ def test_old_names_and_auto(place: Place) -> None:
     place.write("etc/nix.conf", "binary-caches = https://a\nbuild-max-jobs = auto\n")
     settings = place.load()
     assert (settings.substituters, settings.max_jobs) == (("https://a",), os.cpu_count() or 1)
+
+
+def test_what_a_build_may_use(place: Place) -> None:
+    place.write("etc/nix.conf", "max-build-memory = 2G\nmax-output-size = 5\nmax-build-processes = 100\ntimeout = 7\n")
+    limits = Limits.of(place.load(max_build_log_size="64K"))
+    assert limits == Limits(2 << 30, seconds=7, log_size=64 << 10, processes=100, output_size=5)
+    wanted = Constraints(memory=1 << 30, seconds=9, silence=3)
+    bounded = Constraints(memory=1 << 30, seconds=7, silence=3, log_size=64 << 10, processes=100, output_size=5)
+    assert limits.bound(wanted) == bounded
+    with pytest.raises(SettingsError, match="with K, M, G or T after it"):
+        place.load(max_build_memory="2X")
+    with pytest.raises(SettingsError, match="'timeout' is a number, not '2M'"):
+        place.load(timeout="2M")
 
 
 def test_settings_of_others_are_passed_over(place: Place) -> None:
