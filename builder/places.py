@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def state_folder(store: CastoreStore) -> str:
     """The folder for all of it. All processes that use the same store get the same one."""
-    from store.backends.local import LocalCastore
+    from store.backends.local.castore import LocalCastore
 
     if isinstance(store.castore, LocalCastore):
         return str(store.castore.folder)

@@ -199,6 +199,6 @@ class Realiser:
 
 def keeping(store: CastoreStore) -> AbstractContextManager[None]:
     """While this is entered no garbage is collected: what was made but is not registered yet stays."""
-    from store.backends.local import LocalCastore
+    from store.backends.local.castore import LocalCastore
 
     return store.castore.lock(exclusive=False) if isinstance(store.castore, LocalCastore) else nullcontext()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from builder.logs import Logs
 from builder.places import checkouts, state_folder
-from store.backends.local import LocalCastore
+from store.backends.local.castore import LocalCastore
 from store.castore.services import Corrupt
 from store.composition.castore_store import CastoreStore
 from store.records import dataclass

@@ -105,7 +105,7 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> in
     from builder.outcome import BuildFailed
     from builder.realise import Realiser
     from evaluator.building.wishes import stored
-    from store.backends.local import LocalCastore
+    from store.backends.local.castore import LocalCastore
 
     shown = views.view(json=options.json, quiet=options.quiet, build_output=options.build_output)
     realiser = Realiser(

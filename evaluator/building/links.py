@@ -11,8 +11,8 @@ import os
 
 from builder.outcome import Wish
 from builder.places import checkouts
-from store.backends.local import LocalCastore
-from store.backends.local_collect import roots, set_root
+from store.backends.local.castore import LocalCastore
+from store.backends.local.collect import roots, set_root
 from store.castore.services import StoreError
 from store.composition.castore_store import CastoreStore
 from store.store_path import BadStorePath, base_name, check_base_name

@@ -226,7 +226,7 @@ class LocalAccess:
         """Whether there is no store yet: reading makes none."""
         if self.writes or self._store is not None or not self.url.startswith("local:"):
             return False
-        from store.backends.local import default_folder
+        from store.backends.local.castore import default_folder
 
         folder = self.url.removeprefix("local:").partition("?")[0] or str(default_folder())
         return not os.path.exists(os.path.join(folder, "store.db"))

@@ -14,9 +14,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from store.backends.packs import as_store_error
 from store.backends.partial import LARGE, partial
-from store.castore.services import ReadOnly, Refused, StoreError, Unreachable
+from store.castore.services import ReadOnly, Refused, StoreError, Unreachable, cannot_write
 
 if TYPE_CHECKING:
     import httpx
@@ -97,7 +96,7 @@ class FolderTransport:
         except OSError as error:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
-            raise as_store_error(error, self.folder) from error
+            raise cannot_write(error, self.folder) from error
 
     def scratch(self) -> AbstractContextManager[IO[bytes]]:
         # Where it will stay, so that it need not be copied.
@@ -106,7 +105,7 @@ class FolderTransport:
             folder.mkdir(parents=True, exist_ok=True)
             return tempfile.NamedTemporaryFile(dir=folder, prefix=".new-")
         except OSError as error:
-            raise as_store_error(error, self.folder) from error
+            raise cannot_write(error, self.folder) from error
 
     def names(self, suffix: str) -> Iterator[str]:
         try:

@@ -7,13 +7,17 @@ has to be (blobs and directories that no path info reaches may stay until garbag
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from store.castore.nodes import Directory, DirectoryNode
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StoreError(Exception):
@@ -50,6 +54,13 @@ class ReadOnly(StoreError):
 
 class Unreachable(StoreError):
     """A remote store that does not answer, or not sensibly."""
+
+
+def cannot_write(error: OSError, folder: Path) -> StoreError:
+    """The error for what the system said when something was to be written under ``folder``."""
+    if error.errno in _NO_ROOM:
+        return Full(f"no room left under {folder}: {error.strerror}; nothing that was stored before is lost")
+    return StoreError(f"cannot write under {folder}: {error.strerror}")
 
 
 class Blobs(Protocol):

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from store.backends.local import LocalCastore
-from store.backends.local_check import repair
-from store.backends.local_check import verify as verify_store
-from store.backends.local_collect import collect, roots, set_root
+from store.backends.local.castore import LocalCastore
+from store.backends.local.check import repair
+from store.backends.local.check import verify as verify_store
+from store.backends.local.collect import collect, roots, set_root
 from store.castore.services import StoreError
 from store.command.output import find, human, parse_size, say, say_json
 from store.composition import open_store

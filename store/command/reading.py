@@ -150,8 +150,8 @@ def _noted(made: dict[str, list[str]], path: str) -> dict[str, Any]:
 
 
 def _about_store(store: Store, as_json: bool) -> int:
-    from store.backends.local import LocalCastore
-    from store.backends.local_collect import size_on_disk
+    from store.backends.local.castore import LocalCastore
+    from store.backends.local.collect import size_on_disk
 
     value: dict[str, Any] = {"store": store.uri, "storeDir": store.store_dir}
     infos = [info for info in map(store.query, store.paths()) if info is not None]

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from store.backends.local import LocalCastore
-from store.backends.local_collect import set_root
+from store.backends.local.castore import LocalCastore
+from store.backends.local.collect import set_root
 from store.castore.path_info import PathInfo
 from store.castore.services import StoreError
 from store.command.output import find, human, say, say_json

@@ -53,7 +53,7 @@ def open_store(url: str = "local:") -> Iterator[Store]:
 @contextmanager
 def local_store(folder: str | None = None, store_dir: str = "/nix/store") -> Iterator[CastoreStore]:
     """The local store in ``folder`` (the user's own if None), closed at the end. Raises ``StoreError``."""
-    from store.backends.local import LocalCastore, default_folder
+    from store.backends.local.castore import LocalCastore, default_folder
     from store.composition.castore_store import CastoreStore
 
     place = folder or str(default_folder())

@@ -75,8 +75,8 @@ class CastoreStore:
         return kept
 
     def take(self, info: PathInfo, source: Store) -> PathInfo | None:
-        from store.backends.local import LocalCastore
-        from store.backends.local_transfer import transfer
+        from store.backends.local.castore import LocalCastore
+        from store.backends.local.transfer import transfer
 
         if not (isinstance(source, CastoreStore) and isinstance(source.castore, LocalCastore)):
             return None

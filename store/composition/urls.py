@@ -101,7 +101,7 @@ def open_url(url: str) -> Store:
 
 
 def _local(url: str, parts: SplitResult) -> Store:
-    from store.backends.local import LocalCastore, default_folder
+    from store.backends.local.castore import LocalCastore, default_folder
     from store.composition.castore_store import CastoreStore
 
     options = Options(parts.query, url, {"store"})

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 
-from store.backends.local import LocalCastore
+from store.backends.local.castore import LocalCastore
 from store.composition.castore_store import CastoreStore
 
 WRITERS = 8

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store import chunking
-from store.backends.local import LocalCastore
+from store.backends.local.castore import LocalCastore
 from store.backends.memory import MemoryCastore
 from store.castore import nodes, path_info, trees
 from store.castore.nodes import Directory, DirectoryError, DirectoryNode, FileNode, Node, SymlinkNode

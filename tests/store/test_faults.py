@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from store import narinfo
-from store.backends.local import LocalCastore
-from store.backends.local_check import repair, verify
-from store.backends.local_collect import collect
+from store.backends.local.castore import LocalCastore
+from store.backends.local.check import repair, verify
+from store.backends.local.collect import collect
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Full, Refused, StoreError
 from store.composition import local_store, open_store

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from store.backends.local import LocalCastore
-from store.backends.local_check import repair, verify
-from store.backends.local_collect import collect
+from store.backends.local.castore import LocalCastore
+from store.backends.local.check import repair, verify
+from store.backends.local.collect import collect
 from store.castore import realisation
 from store.castore.realisation import Realisation, RealisationError
 from store.castore.services import Corrupt, Refused

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import pytest
 
-from store.backends.local import LocalCastore
+from store.backends.local.castore import LocalCastore
 from store.backends.memory import MemoryCastore
 from store.castore import nodes, path_info
 from store.castore.nodes import Directory, DirectoryNode, FileNode, SymlinkNode

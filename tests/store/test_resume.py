@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from store.backends.local import LocalCastore
-from store.backends.local_check import verify
+from store.backends.local.castore import LocalCastore
+from store.backends.local.check import verify
 from store.backends.partial import LARGE
 from store.castore.services import Refused, Unreachable
 from store.command.serving import CacheServer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from store.backends.local import LocalCastore
+from store.backends.local.castore import LocalCastore
 from store.backends.memory import MemoryCastore
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, ReadOnly, Refused, StoreError, Unreachable

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from builder.oci.probing import trials
-from store.backends.local import LocalCastore
-from store.backends.local_collect import collect
+from store.backends.local.castore import LocalCastore
+from store.backends.local.collect import collect
 from store.composition import local_store, open_store
 from store.derivation import DerivationHashes
 from store.paths.derivations import read_derivation

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from builder.oci.probing import trials
-from store.backends.local_collect import collect
+from store.backends.local.collect import collect
 from store.composition import local_store
 from tests.builder.building.place import COMMAND, Place
 

@@ -18,7 +18,7 @@ from builder.oci.runtimes import Runtime, candidates
 from builder.oci.service import OciBuildService
 from builder.outputs import register
 from builder.prepare import UNLIMITED, Limits, prepare
-from store.backends.local import LocalCastore
+from store.backends.local.castore import LocalCastore
 from store.castore.path_info import PathInfo
 from store.composition.castore_store import CastoreStore
 from store.derivation import Derivation, DerivationHashes, Output

@@ -9,8 +9,8 @@ from builder.logs import Logs
 from builder.places import checkouts, state_folder
 from builder.realise import Realiser, Wish
 from builder.tidying import Tidied, tidy
-from store.backends.local import LocalCastore
-from store.backends.local_collect import collect
+from store.backends.local.castore import LocalCastore
+from store.backends.local.collect import collect
 from store.composition.castore_store import CastoreStore
 from tests.builder.scheduling.pretending import SETTINGS, Pretending, Recipes
 

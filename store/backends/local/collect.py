@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.backends import schema
-from store.backends.local import LocalCastore
-from store.backends.packs import PackWriter, remove_if_dead
+from store.backends.local import schema
+from store.backends.local.castore import LocalCastore
+from store.backends.local.packs import PackWriter, remove_if_dead
 from store.castore import nodes
 from store.castore.nodes import DirectoryNode, FileNode
 from store.castore.path_info import PathInfo

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import zstandard
 
-from store.backends import packs
-from store.backends.packs import PackWriter
+from store.backends.local import packs
+from store.backends.local.packs import PackWriter
 from store.castore import nodes, path_info
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation

@@ -1,16 +1,4 @@
-"""A castore in a local folder: SQLite for what is where, pack files for contents. The default.
-
-    FOLDER/store.db      the database (WAL mode); see :mod:`store.backends.schema`
-    FOLDER/packs/*.pack  contents; see :mod:`store.backends.packs`
-    FOLDER/gc.lock       held shared by writers, exclusively while garbage is collected
-    FOLDER/collected     as old as it is since something was last collected
-    FOLDER/reserve       room that only collecting garbage may use, so that it works on a full disk
-
-**Many processes** may read and write at once. A writer collects into a pack of its own, has that on the disk, and
-then enters it in one transaction of the database, with which everything written becomes visible; small transactions
-go into the database whole. **Killed** at any moment, a writer leaves at most a pack that nothing mentions.
-**Verified** is everything that is read: chunks and directories against their digests, path infos against a seal.
-"""
+"""What a local store's folder holds: the database, the packs, the lock; transactions over them."""
 
 from __future__ import annotations
 
@@ -24,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from store.backends import packs, schema
-from store.backends.local_batch import Batch
-from store.backends.local_services import LocalBlobs, LocalDirectories, LocalPathInfos, LocalRealisations
-from store.backends.packs import PackReader
+from store.backends.local import packs, schema
+from store.backends.local.batch import Batch
+from store.backends.local.packs import PackReader
+from store.castore.services import cannot_write
 from store.store_path import STORE_DIR
 
 #: Bytes of room kept for collecting garbage on a full disk.
@@ -38,13 +26,6 @@ _ROWS = 60_000
 _TOGETHER = 256
 _ASKED = 300
 _KNOWN = 400_000
-
-
-def default_folder() -> Path:
-    """Where the user's store is: the platform's folder for a user's data."""
-    import platformdirs
-
-    return platformdirs.user_data_path("tvix-lsp") / "store"
 
 
 class _Connection:
@@ -69,8 +50,8 @@ class _State(threading.local):
     known: set[bytes] | None = None
 
 
-class LocalCastore:
-    """A castore in ``folder`` (made when it is not there)."""
+class LocalDatabase:
+    """What is in ``folder`` (made when it is not there): transactions, the lock, the rows, the packs."""
 
     def __init__(self, folder: str | os.PathLike[str], store_dir: str = STORE_DIR) -> None:
         self.folder = Path(os.path.abspath(folder))  # other programs use it, too, which run elsewhere
@@ -80,7 +61,7 @@ class LocalCastore:
         try:
             self.pack_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise packs.as_store_error(error, self.folder) from error
+            raise cannot_write(error, self.folder) from error
         self.reserve = self.folder / "reserve"
         self.collected = self.folder / "collected"
         self.keep_reserve()
@@ -88,10 +69,6 @@ class LocalCastore:
         self._entering = threading.Lock()
         self._connections: WeakSet[_Connection] = WeakSet()
         self.packs = PackReader(self.pack_folder)
-        self.blobs = LocalBlobs(self)
-        self.directories = LocalDirectories(self)
-        self.path_infos = LocalPathInfos(self)
-        self.realisations = LocalRealisations(self)
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -159,7 +136,7 @@ class LocalCastore:
         try:
             descriptor = os.open(self.folder / "gc.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise packs.as_store_error(error, self.folder) from error
+            raise cannot_write(error, self.folder) from error
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
             yield

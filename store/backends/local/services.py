@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import zstandard
 from blake3 import blake3
 
-from store.backends import schema
-from store.backends.schema import a_number, a_text, some_bytes
+from store.backends.local import schema
+from store.backends.local.database import LocalDatabase
+from store.backends.local.schema import a_number, a_text, some_bytes
 from store.castore import nodes, path_info, realisation
 from store.castore.background import Sum
 from store.castore.nodes import Directory, DirectoryError, DirectoryNode
@@ -22,9 +22,6 @@ from store.castore.services import Corrupt, Missing, each
 from store.chunking import WHOLE, chunks
 from store.store_path import digest_of
 
-if TYPE_CHECKING:
-    from store.backends.local import LocalCastore
-
 # Fewer directories than this are asked for one by one.
 _MANY = 3
 
@@ -32,7 +29,7 @@ _MANY = 3
 class LocalBlobs:
     """Blobs of a local castore."""
 
-    def __init__(self, store: LocalCastore) -> None:
+    def __init__(self, store: LocalDatabase) -> None:
         self._store = store
 
     def has(self, digest: bytes) -> bool:
@@ -265,7 +262,7 @@ class LocalBlobs:
 class LocalDirectories:
     """Directories of a local castore."""
 
-    def __init__(self, store: LocalCastore) -> None:
+    def __init__(self, store: LocalDatabase) -> None:
         self._store = store
 
     def get(self, digest: bytes) -> Directory | None:
@@ -311,7 +308,7 @@ class LocalDirectories:
 class LocalPathInfos:
     """Path infos of a local castore."""
 
-    def __init__(self, store: LocalCastore) -> None:
+    def __init__(self, store: LocalDatabase) -> None:
         self._store = store
 
     def get(self, path: str) -> PathInfo | None:
@@ -357,7 +354,7 @@ class LocalPathInfos:
 class LocalRealisations:
     """Realisations of a local castore."""
 
-    def __init__(self, store: LocalCastore) -> None:
+    def __init__(self, store: LocalDatabase) -> None:
         self._store = store
 
     def get(self, id: str) -> Realisation | None:

@@ -14,8 +14,8 @@ from typing import Any
 
 from blake3 import blake3
 
-from store.backends import packs, schema
-from store.backends.local import LocalCastore
+from store.backends.local import packs, schema
+from store.backends.local.castore import LocalCastore
 from store.castore import nodes, trees
 from store.castore.path_info import PathInfo
 from store.castore.services import Corrupt, Missing, Refused, StoreError

@@ -8,7 +8,6 @@ work, which holds a lock on it.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from collections import OrderedDict
@@ -17,7 +16,7 @@ from threading import Lock
 
 import zstandard
 
-from store.castore.services import Corrupt, Full, StoreError
+from store.castore.services import Corrupt, StoreError, cannot_write
 
 MAGIC = b"tvixpk1\n"
 #: zstd's levels, the first for who has time; the others when so many blocks wait that writing would have to wait, too.
@@ -29,8 +28,6 @@ BLOCK = 1 << 18
 PACK = 1 << 28
 _OPEN_PACKS = 16
 _CACHED_BLOCKS = 24
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class PackWriter:
@@ -46,7 +43,7 @@ class PackWriter:
             try:
                 descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                raise as_store_error(error, folder) from error
+                raise cannot_write(error, folder) from error
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink:  # else a cleaner took it for a dead one's before it was locked
                 self._descriptor = descriptor
@@ -75,7 +72,7 @@ class PackWriter:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise as_store_error(error, self.folder) from error
+            raise cannot_write(error, self.folder) from error
 
     def close(self) -> None:
         """Done; unlocks it."""
@@ -94,7 +91,7 @@ class PackWriter:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
-            raise as_store_error(error, self.folder) from error
+            raise cannot_write(error, self.folder) from error
         self.size += len(data)
 
 
@@ -183,10 +180,3 @@ def remove_if_dead(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-def as_store_error(error: OSError, folder: Path) -> StoreError:
-    """What the system said, as the store's error."""
-    if error.errno in _NO_ROOM:
-        return Full(f"no room left under {folder}: {error.strerror}; nothing that was stored before is lost")
-    return StoreError(f"cannot write under {folder}: {error.strerror}")

@@ -6,7 +6,7 @@ the path, its archive's hash among it, against its seal.
 
 from __future__ import annotations
 
-from store.backends.local import LocalCastore
+from store.backends.local.castore import LocalCastore
 from store.castore.nodes import FileNode, Node
 from store.castore.trees import Ahead
 from store.chunking import WHOLE
