@@ -282,13 +282,17 @@ class Server(LanguageServer):
         if document is None:
             return None
         start, end = (wire.offset(document.lines, at) for at in (params.range.start, params.range.end))
+        found = ide_failures.offers(document.failures, start, end)
+        if not found and params.context.trigger_kind is not types.CodeActionTriggerKind.Automatic:
+            # Somebody asks for it, wherever the cursor is: whoever does not, would see a light bulb in every line.
+            found = ide_failures.offers(document.failures, 0, len(document.text))
         return [
             types.CodeAction(
                 offer.title,
                 kind=types.CodeActionKind.QuickFix,
                 command=types.Command(offer.title, BUILD, arguments=list(offer.elements)),
             )
-            for offer in ide_failures.offers(document.failures, start, end)
+            for offer in found
         ]
 
     def _allow_builds(self, *elements: Any) -> None:

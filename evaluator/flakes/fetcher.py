@@ -136,7 +136,9 @@ class Fetcher:
         return self.download(session, channel_url(entry), "source", True, "")
 
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
-        session.fetches.setdefault(path, _Declared(self, session, path, items))
+        known = session.fetches.get(path)
+        if not isinstance(known, _Declared) or known.items != items:  # the same from elsewhere: the latest text counts
+            session.fetches[path] = _Declared(self, session, path, items)
 
     def _nix(self) -> Settings:
         """Nix's configuration. Raises EvalError for one that cannot be read."""
@@ -375,13 +377,13 @@ class _Declared:
         self._fetcher = fetcher
         self._session = session
         self._path = path
-        self._items = items
+        self.items = items
         self._permitted = False
         self.meddles = False
 
     @property
     def what(self) -> str:
-        return describe(self._items)
+        return describe(self.items)
 
     @property
     def title(self) -> str:
@@ -389,8 +391,8 @@ class _Declared:
 
     @property
     def at_hand(self) -> bool:
-        url = _text(self._items, "url")
-        return self._items.get("type") == "path" or url.startswith(("file:", "git+file:", "/"))
+        url = _text(self.items, "url")
+        return self.items.get("type") == "path" or url.startswith(("file:", "git+file:", "/"))
 
     def permit(self) -> None:
         self._permitted = True
@@ -408,11 +410,11 @@ class _Declared:
             raise missing from None
 
     def _run(self, fetcher: Fetcher, store: CastoreStore) -> None:
-        kind = self._items.get("type")
+        kind = self.items.get("type")
         if kind == "closure":
-            fetcher.substitute(self._session, _text(self._items, "url"), self._path)
+            fetcher.substitute(self._session, _text(self.items, "url"), self._path)
             info = store.query(self._path)
-            if info is not None and info.ca is None and self._items.get("inputAddressed") is not True:
+            if info is not None and info.ca is None and self.items.get("inputAddressed") is not True:
                 raise EvalError(
                     f"the 'fromPath' value '{self._path}' is input-addressed, but 'inputAddressed' is not set; "
                     "set it to true if you trust the store that it comes from"
@@ -421,15 +423,15 @@ class _Declared:
         if kind in ("download", "unpacked"):
             found = fetcher.download(
                 self._session,
-                _text(self._items, "url"),
-                _text(self._items, "name"),
+                _text(self.items, "url"),
+                _text(self.items, "name"),
                 kind == "unpacked",
-                _text(self._items, "hash"),
+                _text(self.items, "hash"),
             )
         else:
-            found = fetcher.tree(self._session, self._items).path
+            found = fetcher.tree(self._session, self.items).path
         if found != self._path:
-            raise EvalError(f"'{describe(self._items)}' was to make '{self._path}', not '{found}'")
+            raise EvalError(f"'{describe(self.items)}' was to make '{self._path}', not '{found}'")
 
 
 def fetcher_of(session: Session) -> Fetcher:

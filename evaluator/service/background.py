@@ -69,9 +69,10 @@ class BackgroundAccess(LocalAccess):
         self._hear: Final = hear
         self._builder: _Builder | None = None
         self._allowed: Final[set[str]] = set()
-        self._failed: Final[dict[str, NotMade]] = {}
-        #: What is being built, and whether somebody still needs it.
-        self.running: Final[dict[str, None]] = {}
+        #: What could not be had, and from where: the same may be asked for elsewhere.
+        self._failed: Final[dict[tuple[str, str], NotMade]] = {}
+        #: What is being built or fetched, and what people call it.
+        self.running: Final[dict[str, str]] = {}
         #: What evaluation has missed since somebody emptied this.
         self.missed: Final[dict[str, None]] = {}
 
@@ -80,7 +81,7 @@ class BackgroundAccess(LocalAccess):
     def realise(self, wanted: list[str]) -> None:
         for element in wanted:
             self.missed[element] = None
-            failed = self._failed.get(element)
+            failed = self._failed.get((element, self.name(element)))
             if failed is not None:
                 raise BuildFailure(failed.message, element, failed.drv_path, list(failed.log), failed.exit_code)
         fresh = [each for each in wanted if each not in self.running and self._may_be_made(each)]
@@ -117,7 +118,7 @@ class BackgroundAccess(LocalAccess):
             return
         for element in elements:
             if element in session.fetches:
-                self.running[element] = None
+                self.running[element] = self.name(element)
                 fetch = session.fetches[element]
                 threading.Thread(target=self._fetch_aside, args=(element, fetch), name="fetch", daemon=True).start()
         elements = [element for element in elements if element not in session.fetches]
@@ -131,7 +132,7 @@ class BackgroundAccess(LocalAccess):
             except OSError as error:
                 raise EvalError(f"what builds in the background cannot be started: {error}") from None
         for element in elements:
-            self.running[element] = None
+            self.running[element] = self.name(element)
             self._builder.tell(Make(element))
 
     def _fetch_aside(self, element: str, fetch: Fetch) -> None:
@@ -151,7 +152,7 @@ class BackgroundAccess(LocalAccess):
         """Somebody wants these built: they are, when evaluation asks for them next."""
         for element in elements:
             self._allowed.add(element)
-            self._failed.pop(element, None)
+            self._failed.pop((element, self.name(element)), None)
 
     def stop(self, elements: Iterable[str]) -> None:
         """Nobody needs these any more."""
@@ -162,30 +163,30 @@ class BackgroundAccess(LocalAccess):
 
     def refuse(self) -> None:
         """Ends everything that is being built; it is not begun again until it is allowed."""
-        for element in list(self.running):
+        for element, called in list(self.running.items()):
             self._allowed.discard(element)
             drv_path = element[element.rfind("!") + 1 :]
             message = f"building '{drv_path}' was cancelled"
             fetch = self._fetch(element)
             if fetch is not None:
                 message = f"fetching '{fetch.what}' was cancelled"
-            self._failed[element] = NotMade(element, message, drv_path, (), 1)
+            self._failed[element, called] = NotMade(element, message, drv_path, (), 1)
         self.stop(self.running)
 
     def take(self, news: FromBuilder | None) -> bool:
         """Notes what the builder has said; whether that may change answers."""
         if news is None:
             self._builder = None
-            for element in self.running:
+            for element, called in self.running.items():
                 name = element[element.rfind("!") + 1 :]
-                self._failed[element] = NotMade(element, f"building '{name}' broke off", name, (), 1)
+                self._failed[element, called] = NotMade(element, f"building '{name}' broke off", name, (), 1)
             changed = bool(self.running)
             self.running.clear()
             return changed
         if isinstance(news, Said) or news.element not in self.running:
             return False
-        del self.running[news.element]
+        called = self.running.pop(news.element)
         self._allowed.discard(news.element)
         if isinstance(news, NotMade):
-            self._failed[news.element] = news
+            self._failed[news.element, called] = news
         return True

@@ -148,10 +148,11 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
 
     ``state``: "value" (``facts``, ``members`` or ``problems`` filled), "error" (evaluation failed: ``message``, ``at``
     the text nearest to what is wrong, ``frames`` what led there, innermost first, ``meant`` names that may have been
-    meant by a mistyped one), "building" (the value can only be known when something has been built, and that may be:
-    ``message`` says what), "unknown" (nothing reaches this place, or nothing is there), "timeout" (the budget was
-    used up; the work may go on in the background), "cancelled". ``stale`` tells that the answer is of an
-    older text; ``route`` how the file was reached, in words ("pkgs.hello", "arguments by name from nixpkgs").
+    meant by a mistyped one), "building" (the value can only be known when something has been built or fetched, which
+    is under way: ``message`` says what), "unbuilt" (the same, but somebody has to allow it), "unknown" (nothing reaches
+    this place, or nothing is there), "timeout" (the budget was used up; the work may go on in the background),
+    "cancelled". ``stale`` tells that the answer is of an older text; ``route`` how the file was reached, in words
+    ("pkgs.hello", "arguments by name from nixpkgs").
     """
 
     id: int

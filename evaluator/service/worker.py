@@ -60,8 +60,8 @@ PERMISSIVE: Final = {
 
 Question = Describe | Members | Scope | Arguments
 
-#: States of what is not there yet, but may come.
-_LATER: Final = frozenset(["building", "unbuilt", "fetching", "unfetched"])
+#: States of what is not there yet, but may come, and of the answer.
+_LATER: Final = {"building": "building", "fetching": "building", "unbuilt": "unbuilt", "unfetched": "unbuilt"}
 
 
 class _News:
@@ -245,7 +245,7 @@ class Worker:
         except Unrealised as missing:
             if self._builds is not None:
                 self._asked_for.update(self._builds.missed)
-            state = "building" if missing.state in _LATER else "error"
+            state = _LATER.get(missing.state, "error")
             return Answer(question.id, state, message=sendable(missing.message), at=location(missing.place))
         except EvalError as error:
             return Answer(

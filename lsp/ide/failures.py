@@ -12,7 +12,7 @@ from evaluator.service.protocol import Failure, Location, TraceFrame
 
 @dataclass(frozen=True)
 class Offer:
-    """Something that a user may allow to be built: what to call that, and what it is."""
+    """Something that a user may allow to be built or fetched: what to call that, and what it is."""
 
     title: str
     elements: tuple[str, ...]

@@ -26,10 +26,9 @@ async def hover(snapshot: Snapshot, offset: int) -> Hover | None:
         return _evaluated(snapshot, subject, answer, answer.facts)
     if answer.state == "error":
         return _failed(snapshot, subject, answer)
-    if answer.state == "building":
-        return _static(snapshot, subject, answer.message) or Hover(
-            subject.start, subject.end, "", notes=(answer.message,)
-        )
+    if answer.state in ("building", "unbuilt"):
+        note = answer.message if answer.state == "building" else f"{answer.message} (a code action does that)"
+        return _static(snapshot, subject, note) or Hover(subject.start, subject.end, "", notes=(note,))
     return _static(snapshot, subject, "evaluating…" if answer.state == "timeout" else "")
 
 

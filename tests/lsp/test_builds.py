@@ -14,6 +14,8 @@ import pytest
 from lsprotocol import types
 
 from builder.oci.probing import trials
+from store.nar import nar_sha256
+from tests.lsp.archives import served
 from tests.lsp.conftest import Editor, StartEditor
 
 pytestmark = pytest.mark.filterwarnings("error::pytest_lsp.LspSpecificationWarning")
@@ -71,12 +73,15 @@ def coded(code: str) -> Callable[[list[types.Diagnostic]], bool]:
     return lambda found: any(each.code == code for each in found)
 
 
-async def actions(session: Editor, uri: str, at: str) -> list[types.Command]:
-    """The commands of the code actions that are offered at a place."""
+async def actions(session: Editor, uri: str, at: str, *, asked: bool = False) -> list[types.Command]:
+    """The commands of the code actions that are offered at a place; ``asked``: somebody wants to see them."""
     where = session.position(uri, at)
+    kind = types.CodeActionTriggerKind.Invoked if asked else types.CodeActionTriggerKind.Automatic
     found = await session.client.text_document_code_action_async(
         types.CodeActionParams(
-            types.TextDocumentIdentifier(uri), types.Range(where, where), types.CodeActionContext([])
+            types.TextDocumentIdentifier(uri),
+            types.Range(where, where),
+            types.CodeActionContext([], trigger_kind=kind),
         )
     )
     return [_command(each) for each in found or []]
@@ -120,8 +125,9 @@ async def test_generated_names_after_a_build_that_was_allowed(editor: StartEdito
     assert found.message == "'packages' has to be built first"
     assert found.severity == types.DiagnosticSeverity.Information
     assert found.range == types.Range(session.position(uri, "|import generated"), session.position(uri, "generated|;"))
-    assert "has to be built first" in await session.hover(uri, "packages.al|pha")
+    assert "has to be built first (a code action does that)" in await session.hover(uri, "packages.al|pha")
     assert not await actions(session, uri, "second = |2")
+    assert [each.title for each in await actions(session, uri, "packages.al|pha", asked=True)] == ["Build 'packages'"]
     (action,) = await actions(session, uri, "packages = imp|ort")
     assert action.title == "Build 'packages'"
     await execute(session, action)
@@ -216,6 +222,73 @@ async def test_the_user_ends_a_build(editor: StartEditor, project: Path) -> None
     (found,) = await session.diagnostics(uri, coded("build-failed"))
     assert "was cancelled" in found.message
     await until(lambda: not running("sleep\x001004"))
+    session.replace(uri, "second = 2", "second = 3")
+    assert "3" in await session.hover(uri, "sec|ond = 3")
+    assert not running("sleep\x001004"), "it is not begun again by itself"
+    (action,) = await actions(session, uri, "packages = imp|ort")
+    assert action.title == "Build 'packages' again"
+    await execute(session, action)
+    await until(lambda: running("sleep\x001004"))
+
+
+async def test_nothing_is_built_where_nothing_is_trusted(editor: StartEditor, project: Path) -> None:
+    options = {"builds": "always", "trusted": False}
+    session = await editor(project, options=options, env={"TVIX_STORE": f"local:{project.parent}/store"})
+    (project / "default.nix").write_text(PROGRAM.replace("SLEEP", "sleep 1007"))
+    uri = session.open(project / "default.nix")
+    assert "import generated" in await session.hover(uri, "pack|ages.alpha"), "the text alone"
+    assert not session.client.diagnostics.get(uri)
+    assert not await actions(session, uri, "packages = imp|ort", asked=True)
+    assert not running("evaluator.service.building")
+    assert not running("sleep\x001007")
+
+
+FETCHING = """\
+let
+  names = import (fetchTarball { url = "URL"; sha256 = "HASH"; });
+in
+{
+  first = names.alpha;
+  second = 2;
+}
+"""
+
+
+async def test_what_is_fetched(editor: StartEditor, project: Path) -> None:
+    library = project.parent / "names"
+    library.mkdir()
+    (library / "default.nix").write_text('{ alpha = "1.0"; beta = "2.0"; }')
+    pin = nar_sha256(str(library)).hex()
+    with served(library) as url:
+        session, _ = await opened(editor, project, "ask")
+        uri = session.open(project / "fetching.nix", FETCHING.replace("URL", url).replace("HASH", pin))
+        (found,) = await session.diagnostics(uri, coded("fetch-unfetched"))
+        assert found.message == f"'{url}' has to be fetched first"
+        assert found.severity == types.DiagnosticSeverity.Information
+        assert "has to be fetched first (a code action does that)" in await session.hover(uri, "names.al|pha")
+        (action,) = await actions(session, uri, "names = imp|ort")
+        assert action.title == f"Fetch '{url}'"
+        await execute(session, action)
+        assert await session.diagnostics(uri, lambda found: not found) == []
+        assert await session.labels(uri, "names.|alpha") == ["alpha", "beta"]
+
+
+async def test_a_failed_fetch_is_said_once(editor: StartEditor, project: Path) -> None:
+    library = project.parent / "names"
+    library.mkdir()
+    with served(library) as url:
+        session, _ = await opened(editor, project, "always")
+        text = FETCHING.replace("URL", url.replace("names", "nothing")).replace("HASH", "0" * 64)
+        uri = session.open(project / "fetching.nix", text)
+        (found,) = await session.diagnostics(uri, coded("build-failed"))
+        assert "404" in found.message
+        (action,) = await actions(session, uri, "names = imp|ort")
+        assert action.title.endswith("nothing.tar.gz' again")
+        # The hash is the same, and so is the path in the store: but it is asked for elsewhere now.
+        session.replace(uri, "nothing", "nowhere")
+        await session.diagnostics(
+            uri, lambda found: any("nowhere" in each.message and "404" in each.message for each in found)
+        )
 
 
 async def test_leaving_ends_the_builds(editor: StartEditor, project: Path) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
-import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from lsprotocol import types
 
 from evaluator.session import host_system
 from lsp.uri import from_path
+from tests.lsp.archives import served
 from tests.lsp.conftest import PACKAGES, Editor, StartEditor
 from tests.lsp.test_builds import actions, coded, execute
 
@@ -169,7 +166,7 @@ async def test_half_typed(editor: StartEditor, project: Path) -> None:
 
 
 async def test_the_lock_file_is_written_when_somebody_wants_it(editor: StartEditor, project: Path) -> None:
-    with served(project) as url:
+    with served(project.parent / "library") as url:
         (project / "flake.nix").write_text(FLAKE.replace("ADDRESS", url))
         session, uri = await opened(editor, project, "always")
         (found,) = await session.diagnostics(uri, coded("fetch-unfetched"))
@@ -187,7 +184,7 @@ async def test_the_lock_file_is_written_when_somebody_wants_it(editor: StartEdit
 
 
 async def test_an_input_that_has_to_be_fetched(editor: StartEditor, project: Path) -> None:
-    with served(project) as url:
+    with served(project.parent / "library") as url:
         (project / "flake.nix").write_text(FLAKE.replace("ADDRESS", url))
         elsewhere = {**os.environ, **surroundings(project), "TVIX_STORE": f"local:{project.parent}/other"}
         command = [sys.executable, "-P", "-m", "evaluator.cli", "flake", "lock", str(project)]
@@ -205,33 +202,3 @@ async def test_an_input_that_has_to_be_fetched(editor: StartEditor, project: Pat
         assert {"genAttrs", "configuration"} <= set(await session.labels(uri, "= library.lib.|genAttrs"))
         (place,) = await session.definition(uri, "library.lib.config|uration")
         assert place.uri.endswith("/flake.nix")
-
-
-class served:
-    """The library as an archive on a loopback server; its address."""
-
-    def __init__(self, project: Path) -> None:
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w:gz") as file:
-            file.add(project.parent / "library", "library")
-        body = archive.getvalue()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def __enter__(self) -> str:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_port}/library.tar.gz"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
