@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import cache
 from typing import Any, Final
 
 from store.records import dataclass
@@ -91,6 +92,7 @@ def supported(machine: str = os.uname().machine) -> bool:
     return machine in _MACHINES
 
 
+@cache
 def oci(machine: str = os.uname().machine) -> dict[str, Any]:
     """``linux.seccomp`` of a bundle."""
     names = [architecture.oci for architecture in _MACHINES[machine]]
@@ -120,6 +122,7 @@ _AUDIT_AT: Final = 4
 _ARGUMENTS_AT: Final = 16
 
 
+@cache
 def program(machine: str = os.uname().machine) -> bytes:
     """The filter as the kernel's instructions, for little-endian machines."""
     code: list[tuple[int, int, int, int]] = []
