@@ -128,7 +128,6 @@ class Session(LoweringHost):
         #: How many wide forces are under way: evaluations of many things that do not depend on each other.
         self.wide = 0
         self._wanted: Final[dict[str, None]] = {}
-        self._lacking: Final[dict[int, tuple[Attrs, Unrealised]]] = {}
         #: Whether a value may be read out of what a derivation makes.
         self.allows_builds = True
         self._is_configured = False
@@ -355,19 +354,6 @@ class Session(LoweringHost):
         at = element.index("!", 1)
         return "" if store is None else store.became(element[at + 1 :], element[1:at])
 
-    def lacks(self, attrs: Attrs, error: Unrealised) -> None:
-        """Notes that a set, looked at as part of something wide, cannot be complete until something has been made."""
-        self._lacking[id(attrs)] = (attrs, error)
-
-    def expect_complete(self, attrs: Attrs) -> None:
-        """Raises Unrealised for a set that lacked something already while the same wide thing was forced.
-
-        Whatever refers to it would else look at all of it again: as often as there are ways through a graph.
-        """
-        known = self._lacking.get(id(attrs))
-        if known is not None:
-            raise Unrealised(known[1].element, None, known[1].state)
-
     def missed(self, first: Unrealised | None, error: EvalError, depth: int) -> Unrealised | None:
         """What to raise at the end of something wide, one part of which has failed; None: ``error``, at once.
 
@@ -389,7 +375,6 @@ class Session(LoweringHost):
         """
         wanted = list(self._wanted)
         self._wanted.clear()
-        self._lacking.clear()
         store = self._recipes.store
         if store is None or not wanted:
             return False

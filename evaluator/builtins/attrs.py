@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 from evaluator.builtins.lists import CallOnBoth
 from evaluator.builtins.table import Builtin
+from evaluator.builtins.wide import ForEach, force_widely
 from evaluator.code.coerce import as_attrs, as_function, as_list, as_string_no_context, attribute_of
 from evaluator.code.functions import FormalsLambda
 from evaluator.runtime.bulk import PIECE, own_dict, own_list, sorted_alike
@@ -101,12 +102,20 @@ def _missing_in_pair(name: str) -> EvalError:
     return fault
 
 
-def list_to_attrs(session: Session, value: object) -> object:
-    items: dict[str, object] = {}
-    owners: dict[str, Positions] = {}
-    for element in as_list(value, "while evaluating the argument passed to builtins.listToAttrs"):
+@final
+class _Pairs(ForEach):
+    def __init__(self, items: list[object]) -> None:
+        super().__init__(items)
+        self.found: dict[str, object] = {}
+        self.owners: dict[str, Positions] = {}
+
+    def begin(self) -> None:
+        self.found = {}
+        self.owners = {}
+
+    def take(self, item: object) -> None:
         spend(1)
-        pair = as_attrs(element, "while evaluating an element of the list passed to builtins.listToAttrs")
+        pair = as_attrs(item, "while evaluating an element of the list passed to builtins.listToAttrs")
         key = pair.find("name")
         if key is None:
             raise _missing_in_pair("name")
@@ -120,16 +129,22 @@ def list_to_attrs(session: Session, value: object) -> object:
                 "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs", place
             )
             raise
-        if name in items:
-            continue
+        if name in self.found:
+            return
         found = pair.find("value")
         if found is None:
             raise _missing_in_pair("value")
-        items[name] = found
+        self.found[name] = found
         positions = pair.positions
         if positions is not None:
-            owners[name] = positions
-    return Attrs(own_dict(items), ListedPositions(owners))
+            self.owners[name] = positions
+
+    def result(self) -> object:
+        return Attrs(own_dict(self.found), ListedPositions(self.owners))
+
+
+def list_to_attrs(session: Session, value: object) -> object:
+    return force_widely(session, _Pairs(as_list(value, "while evaluating the argument passed to builtins.listToAttrs")))
 
 
 def intersect_attrs(session: Session, left: object, right: object) -> object:

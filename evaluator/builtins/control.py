@@ -172,6 +172,9 @@ def deep_seq(session: Session, first: object, second: object) -> object:
 
 
 def say(session: Session, text: str) -> None:
+    gathering = COUNTERS.gathering
+    if gathering is not None and gathering.has_said(text):
+        return
     lines = session.trace_output
     reads = session.files.reads
     if reads is not None:

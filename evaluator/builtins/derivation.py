@@ -12,6 +12,7 @@ from typing import Final, final
 from evaluator.builtins import json
 from evaluator.builtins.control import say
 from evaluator.builtins.table import Builtin
+from evaluator.builtins.wide import WideForce, force_widely
 from evaluator.code.coerce import (
     NO_CONTEXT,
     as_attrs,
@@ -90,29 +91,20 @@ def derivation_strict(session: Session, value: object) -> object:
     except EvalError as error:
         error.note("while evaluating the derivation attribute 'name'", place)
         raise
-    if session.wide:
-        session.expect_complete(attrs)
-    depth = COUNTERS.depth
-    session.wide += 1
-    try:
-        return _attempt(session, attrs, name, place)
-    except Unrealised as error:
-        if session.wide > 1:
-            session.lacks(attrs, error)
-            raise
-    finally:
-        session.wide -= 1
-    COUNTERS.depth = depth
-    # All that its attributes miss is made at once; then there may be more.
-    while session.make_wanted():
-        session.wide += 1
-        try:
-            return _attempt(session, attrs, name, place)
-        except Unrealised:
-            COUNTERS.depth = depth
-        finally:
-            session.wide -= 1
-    return _attempt(session, attrs, name, place)
+    return force_widely(session, _Making(attrs, name, place))
+
+
+@final
+class _Making(WideForce):
+    """All that the attributes of one derivation miss is made at once; then there may be more."""
+
+    def __init__(self, attrs: Attrs, name: str, place: Place | None) -> None:
+        self.attrs: Final = attrs
+        self.name: Final = name
+        self.place: Final = place
+
+    def attempt(self, session: Session) -> object:
+        return _attempt(session, self.attrs, self.name, self.place)
 
 
 def _attempt(session: Session, attrs: Attrs, name: str, place: Place | None) -> object:

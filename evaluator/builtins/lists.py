@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
+from evaluator.builtins.wide import ForEach, WideForce, force_widely
 from evaluator.code.coerce import as_attrs, as_bool, as_function, as_int, as_list, as_string_no_context, attribute_of
 from evaluator.code.functions import call, call2
 from evaluator.runtime.brief import brief
@@ -20,9 +21,9 @@ from evaluator.runtime.bulk import (
     thunks_of,
 )
 from evaluator.runtime.compare import less, same_or_equal
-from evaluator.runtime.errors import EvalError
+from evaluator.runtime.errors import EvalError, Unrealised
 from evaluator.runtime.show import type_name
-from evaluator.runtime.values import Attrs, Code, ContextString, force, spend
+from evaluator.runtime.values import COUNTERS, Attrs, Code, ContextString, Lacking, Thunk, force, spend
 from evaluator.session import Session
 
 
@@ -108,46 +109,101 @@ def map_list(session: Session, function: object, value: object) -> object:
 _KEPT: Final = "while evaluating the return value of the filtering function passed to builtins.filter"
 
 
+@final
+class _Filter(ForEach):
+    def __init__(self, predicate: object, items: list[object]) -> None:
+        super().__init__(items)
+        self.predicate: Final = predicate
+        self.kept: list[object] = []
+
+    def begin(self) -> None:
+        self.kept = []
+
+    def take(self, item: object) -> None:
+        if as_bool(call(self.predicate, item), _KEPT):
+            self.kept.append(item)
+
+    def result(self) -> object:
+        return own_list(self.kept)
+
+
 def filter_list(session: Session, function: object, value: object) -> object:
     items = as_list(value, "while evaluating the second argument passed to builtins.filter")
     if not items:
         return items
     predicate = as_function(function, "while evaluating the first argument passed to builtins.filter")
-    kept: list[object] = []
-    for item in items:
-        if as_bool(call(predicate, item), _KEPT):
-            kept.append(item)
-    return own_list(kept)
+    return force_widely(session, _Filter(predicate, items))
+
+
+@final
+class _Concat(ForEach):
+    """``concatLists``, and with a function ``concatMap``."""
+
+    def __init__(self, function: object, items: list[object]) -> None:
+        super().__init__(items)
+        self.function: Final = function
+        self.joined: list[object] = []
+
+    def begin(self) -> None:
+        self.joined = []
+
+    def take(self, item: object) -> None:
+        if self.function is None:
+            spend(1)
+            extend(self.joined, as_list(item, "while evaluating a value of the list passed to builtins.concatLists"))
+        else:
+            extend(self.joined, as_list(call(self.function, item), _CONCATENATED))
+
+    def result(self) -> object:
+        return own_list(self.joined)
 
 
 def concat_lists(session: Session, value: object) -> object:
-    result: list[object] = []
-    for item in as_list(value, "while evaluating the first argument passed to builtins.concatLists"):
-        spend(1)
-        extend(result, as_list(item, "while evaluating a value of the list passed to builtins.concatLists"))
-    return own_list(result)
+    items = as_list(value, "while evaluating the first argument passed to builtins.concatLists")
+    return force_widely(session, _Concat(None, items))
 
 
 _CONCATENATED: Final = "while evaluating the return value of the function passed to builtins.concatMap"
 
 
 def concat_map(session: Session, function: object, value: object) -> object:
-    result: list[object] = []
     callee = as_function(function, "while evaluating the first argument passed to builtins.concatMap")
-    for item in as_list(value, "while evaluating the second argument passed to builtins.concatMap"):
-        extend(result, as_list(call(callee, item), _CONCATENATED))
-    return own_list(result)
+    items = as_list(value, "while evaluating the second argument passed to builtins.concatMap")
+    return force_widely(session, _Concat(callee, items))
+
+
+@final
+class _Fold(WideForce):
+    """A fold from the left. What one step misses stands for its result in the next ones, which may miss more."""
+
+    def __init__(self, function: object, start: object, items: list[object]) -> None:
+        self.function: Final = function
+        self.start: Final = start
+        self.items: Final = items
+
+    def attempt(self, session: Session) -> object:
+        result = self.start
+        missed: Unrealised | None = None
+        for item in self.items:
+            depth = COUNTERS.depth
+            try:
+                result = call2(self.function, result, item)
+            except EvalError as error:
+                missed = session.missed(missed, error, depth)
+                if missed is None:
+                    raise
+                result = Thunk(Lacking(missed), None)
+        if missed is not None:
+            raise missed
+        return result
 
 
 def fold_left(session: Session, function: object, start: object, value: object) -> object:
     callee = as_function(function, "while evaluating the first argument passed to builtins.foldlStrict")
     items = as_list(value, "while evaluating the third argument passed to builtins.foldlStrict")
-    result = start
     if not items:
         return force(start)
-    for item in items:
-        result = call2(callee, result, item)
-    return result
+    return force_widely(session, _Fold(callee, start, items))
 
 
 def any_of(session: Session, function: object, value: object) -> object:
@@ -330,66 +386,88 @@ def generic_closure(session: Session, value: object) -> object:
     attrs = as_attrs(value, "while evaluating the first argument passed to builtins.genericClosure")
     inside = "in the attrset passed as argument to builtins.genericClosure"
     start = attribute_of(attrs, "startSet", inside)
-    work = list(
-        as_list(start, "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure")
-    )
+    work = as_list(start, "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure")
     if not work:
         return start
     operator = attribute_of(attrs, "operator", inside)
     operator = as_function(
         operator, "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure"
     )
-    result: list[object] = []
-    seen: set[object] = set()
-    odd: list[object] = []  # keys that are not hashable here: lists, paths
-    first: object = None
-    first_kind = ""
-    first_item: object = None
-    at = 0
-    while at < len(work):
-        item = work[at]
-        at += 1
-        try:
-            element = as_attrs(item)
-            key = attribute_of(element, "key")
-        except EvalError as error:
-            error.note(f"in genericClosure element {brief(item)}", None)
-            raise
-        hashed = _closure_key(key)
-        kind = "string" if isinstance(hashed, str) else hashed.kind if isinstance(hashed, _Key) else type_name(key)
-        if first is None:
-            first = key
-            first_kind = kind
-            first_item = item
-        elif kind != first_kind:
-            _less_keys(key, first, item, first_item)  # says that they cannot be compared
-        if hashed is not None:
-            if hashed in seen:
-                continue
-            seen.add(hashed)
-        else:
-            known = False
-            for other in odd:
-                if not _less_keys(key, other, item, first_item) and not _less_keys(other, key, first_item, item):
-                    known = True
-                    break
-            if known:
-                continue
-            odd.append(key)
-        result.append(item)
-        try:
-            work += as_list(
-                call(operator, item),
-                "while evaluating the return value of the `operator` passed to builtins.genericClosure",
-            )
-        except EvalError as error:
-            error.note(f"while calling operator on genericClosure element {brief(item)}", None)
-            raise
-    let_go(work)
-    while len(seen) > PIECE:
-        spend(1)
-        seen.pop()
-    return own_list(result)
+    return force_widely(session, _Closure(operator, work))
+
+
+@final
+class _Closure(WideForce):
+    """What can be reached from the elements of ``start``."""
+
+    def __init__(self, operator: object, start: list[object]) -> None:
+        self.operator: Final = operator
+        self.start: Final = start
+
+    def attempt(self, session: Session) -> object:
+        operator = self.operator
+        work = list(self.start)
+        missed: Unrealised | None = None
+        result: list[object] = []
+        seen: set[object] = set()
+        odd: list[object] = []  # keys that are not hashable here: lists, paths
+        first: object = None
+        first_kind = ""
+        first_item: object = None
+        at = 0
+        while at < len(work):
+            item = work[at]
+            at += 1
+            depth = COUNTERS.depth
+            try:
+                element = as_attrs(item)
+                key = attribute_of(element, "key")
+            except EvalError as error:
+                missed = session.missed(missed, error, depth)
+                if missed is not None:
+                    continue
+                error.note(f"in genericClosure element {brief(item)}", None)
+                raise
+            hashed = _closure_key(key)
+            kind = "string" if isinstance(hashed, str) else hashed.kind if isinstance(hashed, _Key) else type_name(key)
+            if first is None:
+                first = key
+                first_kind = kind
+                first_item = item
+            elif kind != first_kind:
+                _less_keys(key, first, item, first_item)  # says that they cannot be compared
+            if hashed is not None:
+                if hashed in seen:
+                    continue
+                seen.add(hashed)
+            else:
+                known = False
+                for other in odd:
+                    if not _less_keys(key, other, item, first_item) and not _less_keys(other, key, first_item, item):
+                        known = True
+                        break
+                if known:
+                    continue
+                odd.append(key)
+            result.append(item)
+            try:
+                work += as_list(
+                    call(operator, item),
+                    "while evaluating the return value of the `operator` passed to builtins.genericClosure",
+                )
+            except EvalError as error:
+                missed = session.missed(missed, error, depth)
+                if missed is not None:
+                    continue
+                error.note(f"while calling operator on genericClosure element {brief(item)}", None)
+                raise
+        if missed is not None:
+            raise missed
+        let_go(work)
+        while len(seen) > PIECE:
+            spend(1)
+            seen.pop()
+        return own_list(result)
 
 
 def is_list(session: Session, value: object) -> object:

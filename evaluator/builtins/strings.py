@@ -6,6 +6,7 @@ import re
 from typing import Final, final
 
 from evaluator.builtins.table import Builtin
+from evaluator.builtins.wide import ForEach, force_widely
 from evaluator.code.coerce import NO_CONTEXT, as_int, as_list, as_string, coerce, coerce_into, make_string, rejoin
 from evaluator.runtime.bulk import LARGE_TEXT, ask_for, let_go
 from evaluator.runtime.bulk import joined as glued
@@ -84,37 +85,57 @@ def concat_strings_sep(session: Session, separator: object, value: object) -> ob
         value,
         "while evaluating the second argument (the list of strings to concat) passed to builtins.concatStringsSep",
     )
-    pieces: list[str] = []
-    joined: set[str] | None = None
-    for item in items:
+    return force_widely(session, _Join(session, glue, context, items))
+
+
+@final
+class _Join(ForEach):
+    """Elements put together with ``glue`` between them; ``context`` is that of the glue."""
+
+    def __init__(self, session: Session, glue: str, context: frozenset[str], items: list[object]) -> None:
+        super().__init__(items)
+        self.session: Final = session
+        self.glue: Final = glue
+        self.context: Final = context
+        self.pieces: list[str] = []
+        self.joined: set[str] | None = None
+
+    def begin(self) -> None:
+        self.pieces = []
+        self.joined = None
+
+    def take(self, item: object) -> None:
         spend(1)
         element = force(item)
         if isinstance(element, str):
-            pieces.append(element)
+            self.pieces.append(element)
         elif isinstance(element, ContextString):
-            pieces.append(element.text)
-            if joined is None:
-                joined = set(element.context)
-            else:
-                joined |= element.context
+            self.pieces.append(element.text)
+            self._join(element.context)
         else:
             parts: list[str] = []
             try:
-                found = coerce_into(session, element, parts, NO_CONTEXT, True, False)
+                found = coerce_into(self.session, element, parts, NO_CONTEXT, True, False)
             except EvalError as error:
                 error.explain(_JOINED, None)
                 raise
-            pieces.append("".join(parts))
-            if found:
-                if joined is None:
-                    joined = set(found)
-                else:
-                    joined |= found
-    text = rejoin(glued(pieces, glue))
-    let_go(pieces)
-    if joined is not None:
-        return ContextString(text, context | joined)
-    return make_string(text, context)
+            self.pieces.append("".join(parts))
+            self._join(found)
+
+    def _join(self, context: frozenset[str]) -> None:
+        if not context:
+            return
+        if self.joined is None:
+            self.joined = set(context)
+        else:
+            self.joined |= context
+
+    def result(self) -> object:
+        text = rejoin(glued(self.pieces, self.glue))
+        let_go(self.pieces)
+        if self.joined is not None:
+            return ContextString(text, self.context | self.joined)
+        return make_string(text, self.context)
 
 
 _REPLACED: Final = "while evaluating one of the strings to replace passed to builtins.replaceStrings"

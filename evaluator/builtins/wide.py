@@ -1,12 +1,12 @@
-"""Wide forces: evaluations of many things that do not depend on each other, as ``deepSeq`` and ``toJSON`` make them.
+"""Wide forces: evaluations of many things that do not depend on each other, as ``deepSeq`` and ``concatMap`` make them.
 
 What several of those things miss in the store is made at once, and not one after the other.
 """
 
 from __future__ import annotations
 
-from evaluator.runtime.errors import Unrealised
-from evaluator.runtime.values import COUNTERS
+from evaluator.runtime.errors import EvalError, Unrealised
+from evaluator.runtime.values import COUNTERS, Gathering
 from evaluator.session import Session
 
 
@@ -18,25 +18,67 @@ class WideForce:
         raise NotImplementedError
 
 
+class ForEach(WideForce):
+    """The same thing done with each item of a list, all of which Nix does, one independent of the other."""
+
+    def __init__(self, items: list[object]) -> None:
+        self.items = items
+
+    def begin(self) -> None:
+        """Begins, anew perhaps."""
+        raise NotImplementedError
+
+    def take(self, item: object) -> None:
+        """Does it with the next item."""
+        raise NotImplementedError
+
+    def result(self) -> object:
+        """What came of it."""
+        raise NotImplementedError
+
+    def attempt(self, session: Session) -> object:
+        self.begin()
+        missed: Unrealised | None = None
+        for item in self.items:
+            depth = COUNTERS.depth
+            try:
+                self.take(item)
+            except EvalError as error:
+                missed = session.missed(missed, error, depth)
+                if missed is None:
+                    raise
+        if missed is not None:
+            raise missed
+        return self.result()
+
+
 def force_widely(session: Session, work: WideForce) -> object:
     """What ``work`` answers, after all that it misses was made. Raises EvalError.
 
     One inside another leaves the making to the outermost. What cannot be made with the rest is made, or fails, alone
     where it is needed.
     """
+    if session.wide or session.store() is None:
+        return work.attempt(session)
     depth = COUNTERS.depth
-    session.wide += 1
+    outer = COUNTERS.gathering
+    gathering = Gathering(outer)
+    COUNTERS.gathering = gathering
     try:
-        gathering = True
-        while gathering:
-            try:
-                return work.attempt(session)
-            except Unrealised:
-                if session.wide > 1:
-                    raise
-                COUNTERS.depth = depth
-                gathering = session.make_wanted()
+        session.wide += 1
+        try:
+            going_on = True
+            while going_on:
+                try:
+                    return work.attempt(session)
+                except Unrealised:
+                    gathering.begin_anew()
+                    COUNTERS.depth = depth
+                    going_on = session.make_wanted()
+        finally:
+            session.wide -= 1
+        return work.attempt(session)
     finally:
+        gathering.begin_anew()
+        COUNTERS.gathering = outer
         COUNTERS.depth = depth
-        session.wide -= 1
-    return work.attempt(session)

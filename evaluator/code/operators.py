@@ -10,11 +10,11 @@ from evaluator.code.coerce import NO_CONTEXT, canonical, coerce_into, make_strin
 from evaluator.runtime.brief import expected
 from evaluator.runtime.bulk import LARGE_TEXT, ask_for, concatenated
 from evaluator.runtime.compare import difference, equal, less
-from evaluator.runtime.errors import AssertionFailed, EvalError, InfiniteRecursion, TypeFault
+from evaluator.runtime.errors import AssertionFailed, EvalError, InfiniteRecursion, TypeFault, Unrealised
 from evaluator.runtime.host import Host
 from evaluator.runtime.show import type_name
 from evaluator.runtime.source import MergedPositions, Place, SourceFile
-from evaluator.runtime.values import Attrs, Code, ContextString, Env, PathValue, Thunk
+from evaluator.runtime.values import COUNTERS, Attrs, Code, ContextString, Env, PathValue, Thunk
 
 _MIN: Final = -(2**63)
 _MAX: Final = 2**63 - 1
@@ -311,6 +311,15 @@ class LessCode(BinaryCode):
         return below != self.negated
 
 
+def look_further(error: EvalError, code: Code, env: Env) -> None:
+    """Looks what else has to be made: for what will be evaluated too, when what ``error`` misses has been."""
+    if COUNTERS.gathering is not None and isinstance(error, Unrealised):
+        try:
+            code.eval(env)
+        except EvalError:
+            return
+
+
 @final
 class UpdateCode(BinaryCode):
     """``left // right``."""
@@ -327,6 +336,8 @@ class UpdateCode(BinaryCode):
                 raise expected("a set", right)
         except EvalError as error:
             self.note(error, on_right)
+            if not on_right:
+                look_further(error, self.right, env)
             raise
         return update(left, right)
 
@@ -372,6 +383,8 @@ class ConcatCode(BinaryCode):
             right = self.right.eval(env)
         except EvalError as error:
             self.note(error, on_right)
+            if not on_right:
+                look_further(error, self.right, env)
             raise
         if not isinstance(left, list):
             raise self._no_list(left)
@@ -536,6 +549,8 @@ class AddCode(BinaryCode):
             if stage == 1:
                 self._check_left(left)
             (self.operands.right_at if stage == 1 else self.operands.left_at).note(error, _OPERAND)
+            if stage == 0:
+                look_further(error, self.right, env)
             raise
         value = quick(0, left, right)
         if value is not None:
@@ -622,6 +637,8 @@ class InterpolateCode(Placed):
                 index += 1
         except EvalError as error:
             note_segment(error, self.spots[index], evaluated)
+            if isinstance(error, Unrealised):
+                self._look_further(env, index + 1)
             raise
         text = "".join(pieces)
         if len(text) > LARGE_TEXT:
@@ -631,6 +648,18 @@ class InterpolateCode(Placed):
         if context:
             return ContextString(text, context)
         return text
+
+    def _look_further(self, env: Env, index: i64) -> None:
+        """What :func:`look_further` does, for the parts from ``index`` on."""
+        if COUNTERS.gathering is None:
+            return
+        for at in range(index, len(self.parts)):
+            try:
+                coerce_into(self.host, self.parts[at].eval(env), [], NO_CONTEXT, True, False)
+            except Unrealised:
+                continue
+            except EvalError:
+                return
 
 
 def note_segment(error: EvalError, spot: Operand | None, evaluated: bool) -> None:

@@ -24,7 +24,7 @@ from typing import Final, final
 
 from mypy_extensions import i64
 
-from evaluator.runtime.errors import EvalError, InfiniteRecursion, Interrupted, StackOverflow
+from evaluator.runtime.errors import EvalError, InfiniteRecursion, Interrupted, StackOverflow, Unrealised
 from evaluator.runtime.host import Host
 from evaluator.runtime.source import MergedPositions, Names, Place, Positions
 
@@ -38,7 +38,8 @@ class Counters:
 
     ``fuel`` counts down to the next :meth:`poll`; ``depth`` counts nested forces and calls. ``pause`` lets other
     threads go first (:mod:`evaluator.turns`); ``room`` is asked before so many bytes are taken at once.
-    ``deadline`` is when evaluation has to end at the latest, by ``time.monotonic`` (0: never).
+    ``deadline`` is when evaluation has to end at the latest, by ``time.monotonic`` (0: never). ``gathering`` is there
+    while evaluation looks for all that has to be made before it can go on.
     """
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class Counters:
         self.pause: Callable[[], None] | None = None
         self.room: Callable[[int], None] | None = None
         self.deadline: float = 0.0
+        self.gathering: Gathering | None = None
 
 
 COUNTERS: Final = Counters()
@@ -172,6 +174,9 @@ class Thunk:
                 error.place = code.place()
             if isinstance(error, InfiniteRecursion):
                 error.enters(self, code.place())
+            gathering = counters.gathering
+            if gathering is not None and isinstance(error, Unrealised):
+                gathering.lacks(self, code, error)
             # Python would note every frame of ours: kilobytes for each step of depth.
             error.__traceback__ = None
             # Nor what was being handled meanwhile, and so on: a chain of those has no end, and is freed recursively.
@@ -190,6 +195,69 @@ class Thunk:
         self.extra = None
         self.code = None
         return value
+
+
+@final
+class Lacking(Code):
+    """Stands in for the code of a thunk that has missed something: forcing it again says so at once.
+
+    Else whatever leads there would be evaluated again, as often as there are ways through a graph.
+    """
+
+    def __init__(self, error: Unrealised) -> None:
+        self.error: Final = error
+
+    def resume(self, payload: object, extra: object) -> object:
+        known = self.error
+        error = Unrealised(known.element, None, known.state)
+        error.message = known.message
+        raise error
+
+
+@final
+class Said:
+    """What was said while something was looked for: how often each text, and how often it will come again."""
+
+    def __init__(self) -> None:
+        self.texts: Final[dict[str, int]] = {}
+        self.again: Final[dict[str, int]] = {}
+
+
+@final
+class Gathering:
+    """One search for all that has to be made: evaluation goes as far as it can, again and again.
+
+    ``outer``: the search that this one is part of, where each thing is made alone.
+    """
+
+    def __init__(self, outer: Gathering | None) -> None:
+        self._lacking: Final[list[tuple[Thunk, Code]]] = []
+        self._said: Final[Said] = Said() if outer is None else outer._said
+
+    def lacks(self, thunk: Thunk, code: Code, error: Unrealised) -> None:
+        """Notes that a thunk misses something, until :meth:`begin_anew`."""
+        if not isinstance(code, Lacking):
+            self._lacking.append((thunk, code))
+            thunk.code = Lacking(error)
+
+    def begin_anew(self) -> None:
+        """Every thunk is as it was. What is said from now on may have been said before."""
+        for thunk, code in self._lacking:
+            thunk.code = code
+        self._lacking.clear()
+        said = self._said
+        said.again.clear()
+        said.again.update(said.texts)
+
+    def has_said(self, text: str) -> bool:
+        """Whether a text is a repetition, and not to be printed; it is noted."""
+        said = self._said
+        left = said.again.get(text, 0)
+        if left:
+            said.again[text] = left - 1
+            return True
+        said.texts[text] = said.texts.get(text, 0) + 1
+        return False
 
 
 def elsewhere(value: object) -> object:

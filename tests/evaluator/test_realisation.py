@@ -32,6 +32,7 @@ rec {
   };
   text = name: content: make name "echo '${content}' > $out";
   number = n: import (text "number-${toString n}" (toString n));
+  list = n: import (text "list-${toString n}" "[ ${toString n} ]");
   folder = make "folder" "mkdir $out $out/sub; echo '{ a = ./sub/b; }' > $out/default.nix; echo 7 > $out/sub/b";
   fails = make "fails" "echo first; echo no luck; exit 3";
   chain = n: if n == 0 then 0 else import (text "chain-${toString n}" "1 + ${toString (chain (n - 1))}");
@@ -194,6 +195,24 @@ WIDE = {
         a = number 7; b = number 8; c = [ [ (number 9) ] ]; }).drvPath""",
     "environments inside": """(make "outer" "${make "one" (toString (number 1))} ${make "two" (toString (number 2))}
         ${toString (map (n: make "x" (toString (number n))) [ 3 4 5 6 ])}").drvPath""",
+    "concatMap": "builtins.concatMap (n: if number n == 2 then [ ] else [ n ]) [ 1 2 3 4 ]",
+    "concatMap, without --strict": "builtins.length (builtins.concatMap (n: [ (number n) ] ++ list n) [ 1 2 3 4 ])",
+    "concatLists": "builtins.concatLists (map list [ 1 2 3 4 ])",
+    "filter": "builtins.filter (n: number n > 2) [ 1 2 3 4 ]",
+    "fold": "builtins.foldl' (sum: n: sum + number n) 0 [ 1 2 3 4 ]",
+    "fold of lists": "builtins.length (builtins.foldl' (all: n: all ++ list n) [ ] [ 1 2 3 4 ])",
+    "fold of sets": """builtins.attrNames (builtins.foldl' (all: n: all // import (text "set-${toString n}"
+        "{ a${toString n} = 1; }")) { } [ 1 2 3 4 ])""",
+    "names": "builtins.listToAttrs (map (n: { name = toString (number n); value = n; }) [ 1 2 3 4 ])",
+    "closure": """builtins.length (builtins.genericClosure {
+        startSet = [ { key = 1; } { key = 2; } { key = 3; } { key = 4; } ];
+        operator = { key }: if key > 4 then [ ] else [ { key = 4 + number key; } ]; })""",
+    "joined": 'builtins.stringLength (builtins.concatStringsSep " " (map (n: toString (number n)) [ 1 2 3 4 ]))',
+    "interpolated": """builtins.deepSeq "${toString (number 1)} ${toString (number 2)} ${
+        toString (number 3)} ${toString (number 4)}" 1""",
+    "operators": """builtins.deepSeq (number 1 + number 2 + builtins.length (list 3 ++ list 4)) 1""",
+    "inside one another": """builtins.concatMap (a: builtins.concatMap (b: [ (number (2 * a + b)) ]) [ 1 2 ])
+        [ 1 2 3 ]""",
     "after a value that is there": "builtins.deepSeq 1 [ 1 (number 1) { a = number 2; b.c = number 3; } (number 4) ]",
 }
 
@@ -246,7 +265,53 @@ def test_many_ways_to_what_is_missing(evaluating: Evaluating) -> None:
     evaluating.session.trace_output = said
     assert "level.drv" in evaluating.value(ways)
     assert len(evaluating.realiser.calls) == 1
-    assert len(said) == 2
+    assert said == ["trace: bottom"]
+
+
+def test_what_is_not_needed_is_not_built(evaluating: Evaluating) -> None:
+    lazy = """[ (builtins.any (n: number n == 2) [ 1 2 3 ]) (builtins.elem 2 (map number [ 1 2 4 ]))
+      (builtins.foldl' (sum: n: if sum > 2 then sum else sum + number n) 0 [ 1 2 5 6 ])
+      (builtins.length (map number [ 7 8 ])) (false && number 9 == 1) ]"""
+    assert evaluating.value(lazy) == "[ true true 3 2 false ]"
+    assert evaluating.names() == ["number-1", "number-2"]
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        '"${one}${one}"',
+        "one + one",
+        "one ++ one",
+        "one // one",
+        "builtins.concatMap (_: one) [ 1 2 ]",
+        "builtins.foldl' (all: _: all ++ one) [ ] [ 1 2 ]",
+        'builtins.concatStringsSep "" [ one one ]',
+        "builtins.filter (_: one) [ 1 2 ]",
+    ],
+)
+def test_many_ways_through_values(evaluating: Evaluating, level: str) -> None:
+    """Two to the power of twelve ways to what cannot be made: each value on the way is looked at once in a search."""
+    said: list[str] = []
+    evaluating.session.trace_output = said
+    with pytest.raises(BuildFailure):
+        evaluating.value(
+            'let go = n: if n == 0 then import fails else let one = go (n - 1); in builtins.trace "level"'
+            f" ({level}); in [ (go 12) ]"
+        )
+    assert len(said) == 12
+
+
+def test_a_message_is_printed_once(evaluating: Evaluating) -> None:
+    """However often evaluation begins anew because something had to be made first."""
+    said: list[str] = []
+    evaluating.session.trace_output = said
+    messages = """let say = text: builtins.trace text; in [
+      (say "a" (number 1)) (say "b ${toString (number 2)}" (number 3)) (say "c" (say "c" (number 4)))
+      (say "d" 5 + number 6) (builtins.deepSeq [ (say "e" (number 7)) (say "f" (number 8)) ] 9)
+      (derivation { name = say "g" "g"; system = "x"; builder = say "h" "b"; x = say "i" (number 10); }).drvPath
+    ]"""
+    evaluating.value(messages)
+    assert sorted(said) == [f"trace: {text}" for text in ["a", "b 2", "c", "c", "d", "e", "f", "g", "h", "i"]]
 
 
 # --- failures -----------------------------------------------------------------------------------------
