@@ -80,13 +80,15 @@ class Realiser:
         """
         wanted = list(wishes)
         with keeping(self.store):
-            if not self.check and (found := self._already(wanted)) is not None:
+            planner = self._planner()
+            if not self.check and (found := self._already(planner, wanted)) is not None:
                 return found
+            planner.substituters = self._sources()
             from builder.locks import Locks
             from builder.scheduler import Scheduler
 
             scheduler = Scheduler(
-                self._planner(self._sources()),
+                planner,
                 self._how,
                 Locks(os.path.join(state_folder(self.store), "building")),
                 self._slots,
@@ -103,7 +105,9 @@ class Realiser:
 
     def plan(self, wishes: Iterable[Wish]) -> Plan:
         """What :meth:`realise` would do, as far as that can be known without doing it."""
-        return self._planner(self._sources()).plan(list(wishes))
+        planner = self._planner()
+        planner.substituters = self._sources()
+        return planner.plan(list(wishes))
 
     def service(self) -> BuildService:
         """What builds: the service that was given, else containers in this process."""
@@ -133,11 +137,10 @@ class Realiser:
                 self._substituters.close()
             self._substituters = None
 
-    def _already(self, wishes: Sequence[Wish]) -> dict[str, str] | None:
+    def _already(self, planner: Planner, wishes: Sequence[Wish]) -> dict[str, str] | None:
         """The answer if everything is there: the common case. Nothing is loaded for it, no substituter is opened."""
         from store.castore.services import Missing
 
-        planner = self._planner(None)
         found: dict[str, str] = {}
         for wish in wishes:
             try:
@@ -146,12 +149,13 @@ class Realiser:
                 return None
         return found if all(self.store.query(path) is not None for path in found.values()) else None
 
-    def _planner(self, substituters: Substituters | None) -> Planner:
+    def _planner(self) -> Planner:
+        """One that knows of no substituters yet: opening them loads much, and mostly nothing is missing."""
         from builder.plan import Planner
 
         return Planner(
             self.store,
-            substituters,
+            None,
             check=self.check,
             always_substitute=self.settings.always_allow_substitutes,
         )
@@ -169,7 +173,7 @@ class Realiser:
                     self._substituters = open_substituters(self.settings, self._emit)
                 else:
                     self._substituters = Substituters(self._given, self._emit)
-            return self._substituters
+            return self._substituters if self._substituters.stores else None
 
     def _how(self) -> Making:
         with self._lock:
