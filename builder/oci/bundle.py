@@ -19,6 +19,7 @@ VERSION = "1.0.2"
 #: Processes at once where a request says nothing: enough for real builds, too few for a fork bomb to hurt.
 PROCESSES = 4096
 _FILES_OPEN = 1024
+_RUNTIMES_OWN = 1 << 20  # bytes that a runtime may write itself, under the limits that it has set for the builder
 _MASKED = (
     "/proc/acpi",
     "/proc/kcore",
@@ -66,7 +67,8 @@ def limits(job: Job) -> dict[str, tuple[int, int]]:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     found = {"NOFILE": (_least(_FILES_OPEN, most), most), "CORE": (0, resource.getrlimit(resource.RLIMIT_CORE)[1])}
     if job.file_size:
-        found["FSIZE"] = (job.file_size, job.file_size)
+        size = max(job.file_size, _RUNTIMES_OWN)
+        found["FSIZE"] = (size, size)
     if not job.grouped:
         if job.memory:
             found["AS"] = (job.memory, job.memory)

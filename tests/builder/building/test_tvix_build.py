@@ -35,6 +35,7 @@ in rec {
   fails = make "fails" "echo it goes; echo wrong; exit 3" { };
   needs = make "needs" "echo $fails > $out" { inherit fails; };
   hangs = make "hangs" "echo begun; while true; do :; done" { };
+  greedy = make "greedy" "echo limit $(ulimit -v); ulimit -v 4000000; tail /dev/zero; exit 9" { };
   needs-hanging = import hangs;
   varies = make "varies" "cat /proc/sys/kernel/random/uuid > $out" { };
   wrong = make "wrong" "echo x > $out" {
@@ -261,6 +262,14 @@ def test_a_log_is_shown_as_it_is_and_its_end_readable(place: Place) -> None:
     assert b"\x1b[31mred\xe4\n10%\r20%\n" in done.stderr
     assert "       > red\ufffd\n       > 20%\n       > xxx" in done.stderr.decode(errors="replace")
     assert "… (4000 more characters)" in done.stderr.decode(errors="replace")
+
+
+def test_what_a_build_may_use(place: Place) -> None:
+    said = place.run("-A", "greedy", "--max-build-memory", "64M", code=100).stderr
+    assert "more memory than it may" in said or "limit 65536\n" in said  # of the whole, or of each process
+    assert "larger than" in place.run("-A", "two", "--option", "max-output-size", "200", code=100).stderr
+    place.environ["NIX_CONFIG"] += "\nmax-build-memory = 2K"
+    assert "max-build-memory 2048, max-build-processes none" in place.run("doctor").stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
