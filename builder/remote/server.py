@@ -2,7 +2,7 @@
 
 So many builds run at once; the next ones wait (their first event is ``Queued``), and when too many wait the call is
 refused with RESOURCE_EXHAUSTED. A call that is cancelled, whose deadline has passed or whose client is gone ends its
-build.
+build, unless somebody else wants the very same one (:mod:`builder.remote.sharing`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 
 import grpc
 
-from builder.events import Failed, Queued, Why
+from builder.events import BuildEvent, Failed, Queued, Why
 from builder.realise import keeping
 from builder.remote import messages
-from builder.request import RequestError, decode
+from builder.remote.sharing import Shared
+from builder.request import BuildRequest, RequestError, decode
 from builder.service import BuildService
 from store.castore.services import Missing, StoreError
 from store.composition.castore_store import CastoreStore
@@ -38,7 +39,9 @@ class BuildServicer:
         self._service = service
         self._store = store
         self._slots = threading.Semaphore(jobs)
-        self._waiting = threading.Semaphore(_WAITING)
+        self._calls = threading.Semaphore(jobs + _WAITING)
+        self._builds: dict[bytes, Shared] = {}  # by their requests
+        self._lock = threading.Lock()
 
     def build(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """BuildService.Build."""
@@ -49,26 +52,45 @@ class BuildServicer:
         cancel = threading.Event()
         if not context.add_callback(cancel.set):
             return  # it is over already
-        if not self._slots.acquire(blocking=False):
-            if not self._waiting.acquire(blocking=False):
-                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many builds wait already; try again later")
-            try:
-                yield messages.encode_event(Queued())
-                while not self._slots.acquire(timeout=_LOOK):
-                    if cancel.is_set():
-                        return
-            finally:
-                self._waiting.release()
+        if not self._calls.acquire(blocking=False):
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many builds wait already; try again later")
         try:
-            with keeping(self._store):
-                for event in self._service.build(wanted, cancel):
-                    yield messages.encode_event(event)
+            for event in self._shared(request, wanted).hear(cancel, _LOOK):
+                yield messages.encode_event(event)
         except Missing as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{error}; inputs are sent before the request")
         except StoreError as error:
             yield messages.encode_event(Failed(Why.SANDBOX, str(error)))
         finally:
-            cancel.set()
+            self._calls.release()
+
+    def _shared(self, request: bytes, wanted: BuildRequest) -> Shared:
+        """The build of ``request``, begun now or by somebody else, with one more who hears it."""
+        with self._lock:
+            known = self._builds.get(request)
+            if known is not None and known.join():
+                return known
+            made = Shared(lambda cancel: self._work(wanted, cancel), lambda: self._forget(request, made))
+            made.join()
+            self._builds[request] = made
+            made.start()
+            return made
+
+    def _forget(self, request: bytes, ended: Shared) -> None:
+        with self._lock:
+            if self._builds.get(request) is ended:
+                del self._builds[request]
+
+    def _work(self, wanted: BuildRequest, cancel: threading.Event) -> Iterator[BuildEvent]:
+        if not self._slots.acquire(blocking=False):
+            yield Queued()
+            while not self._slots.acquire(timeout=_LOOK):
+                if cancel.is_set():
+                    return
+        try:
+            with keeping(self._store):
+                yield from self._service.build(wanted, cancel)
+        finally:
             self._slots.release()
 
     def systems(self, request: bytes, context: grpc.ServicerContext) -> bytes:

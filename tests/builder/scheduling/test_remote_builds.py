@@ -27,7 +27,7 @@ from builder.events import (
 )
 from builder.progress import OfBuild
 from builder.realise import BuildFailed, Cancelled, Realiser, Wish
-from builder.remote import messages
+from builder.remote import messages, sharing
 from builder.remote.client import RemoteBuildService, open_service
 from builder.remote.server import BUILD_DESCRIPTORS, server
 from builder.request import BuildRequest, Constraints, Input
@@ -165,6 +165,111 @@ def test_more_builds_than_slots_wait(store: CastoreStore, tmp_path: Path) -> Non
                 doing.result(60)
             assert service.most == 1
             stub.close()
+
+
+class Two:
+    """Two clients of a server whose builds go on when they are let."""
+
+    def __init__(self, folder: Path) -> None:
+        self.begun, self.goes = threading.Event(), threading.Event()
+        self.folder = folder
+
+    def wait(self, _: str) -> None:
+        self.begun.set()
+        assert self.goes.wait(60)
+
+    @contextmanager
+    def client(self, name: str, target: str) -> Iterator[tuple[Realiser, Heard, Recipes]]:
+        with local_store(str(self.folder / name)) as store:
+            stub = RemoteBuildService(RemoteCastore(target), store)
+            heard = Heard()
+            yield Realiser(store, service=stub, settings=SETTINGS, on_event=heard.hear), heard, Recipes(store)
+            stub.close()
+
+
+def has_begun(event: object) -> bool:
+    return isinstance(event, OfBuild) and isinstance(event.event, LogLine)
+
+
+def lines(heard: Heard) -> list[bytes]:
+    return [each.event.line for each in heard if isinstance(each, OfBuild) and isinstance(each.event, LogLine)]
+
+
+@pytest.mark.parametrize("first_goes", [False, True])
+def test_two_clients_who_want_the_same_get_one_build(tmp_path: Path, first_goes: bool) -> None:
+    two = Two(tmp_path)
+    with local_store(str(tmp_path / "far")) as far, ThreadPoolExecutor(2) as pool:
+        service = Pretending(far, two.wait)
+        with (
+            serving(service, jobs=2) as target,
+            two.client("a", target) as (one, heard, recipes),
+            two.client("b", target) as (other, also_heard, others),
+        ):
+            drv_path = recipes.add("x", does="ask")
+            assert others.add("x", does="ask") == drv_path
+            cancel = threading.Event()
+            first = pool.submit(one.realise, [Wish(drv_path)], cancel)
+            assert two.begun.wait(60)
+            second = pool.submit(other.realise, [Wish(drv_path)])
+            also_heard.wait(has_begun)
+            if first_goes:
+                cancel.set()
+                with pytest.raises(Cancelled):
+                    first.result(60)
+            two.goes.set()
+            assert second.result(60) == {f"{drv_path}!out": recipes.output(drv_path)}
+            if not first_goes:
+                assert first.result(60) == second.result(60)
+                assert lines(heard) == lines(also_heard)
+            assert len(lines(also_heard)) == 5
+            assert service.built == [drv_path]
+
+
+def test_the_death_of_the_last_who_wants_it_ends_a_build(tmp_path: Path) -> None:
+    two = Two(tmp_path)
+    with local_store(str(tmp_path / "far")) as far, ThreadPoolExecutor(2) as pool:
+        service = Pretending(far)
+        with serving(service, jobs=1) as target:
+            cancels = [threading.Event(), threading.Event()]
+            with two.client("a", target) as (one, heard, recipes), two.client("b", target) as (other, also, others):
+                drv_path = recipes.add("x", does="hang")
+                others.add("x", does="hang")
+                waiting = [
+                    pool.submit(realiser.realise, [Wish(drv_path)], cancel)
+                    for realiser, cancel in zip((one, other), cancels, strict=True)
+                ]
+                heard.wait(has_begun)
+                also.wait(has_begun)
+                for cancel, doing in zip(cancels, waiting, strict=True):
+                    cancel.set()
+                    with pytest.raises(Cancelled):
+                        doing.result(60)
+                # The one slot is free again, and what ended is begun anew.
+                one.realise([Wish(recipes.add("y"))])
+                assert service.built == [drv_path, recipes.add("y")]
+
+
+def test_who_comes_late_hears_what_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "_REMEMBERED", 3)
+    said, goes = threading.Event(), threading.Event()
+
+    def work(cancel: threading.Event) -> Iterator[BuildEvent]:
+        for number in range(10):
+            yield LogLine(b"%d" % number)
+        said.set()
+        assert goes.wait(60)
+        yield Failed(Why.EXIT, "over")
+
+    shared = sharing.Shared(work, lambda: None)
+    assert shared.join()
+    shared.start()
+    assert said.wait(60)
+    goes.set()
+    *heard, last = shared.hear(threading.Event(), 0.1)
+    assert isinstance(last, Failed)
+    assert heard[0] in (LogLine(b"(7 lines are left out)"), LogLine(b"(8 lines are left out)"))
+    assert heard[1:] == [LogLine(b"%d" % number) for number in range(11 - len(heard), 10)]
+    assert not shared.join()
 
 
 def test_what_is_no_request_is_refused(scene: Scene) -> None:
