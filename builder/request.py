@@ -146,6 +146,8 @@ def _decode(data: bytes) -> BuildRequest:
             files.append((path.decode(), content))
         elif number in texts:
             texts[number].append(field_.decode())
+        else:
+            raise _unknown(f"field {number}")
     folder = "".join(texts[5][-1:])
     return BuildRequest(
         command=tuple(command),
@@ -161,6 +163,11 @@ def _decode(data: bytes) -> BuildRequest:
         name="".join(texts[11][-1:]),
         derivation="".join(texts[12][-1:]),
     )
+
+
+def _unknown(what: str) -> RequestError:
+    """What is not understood must not be passed over: it may be a limit."""
+    return RequestError(f"the request has {what}, which this version does not know: have the same one on both sides")
 
 
 def _pair(first: bytes, second: bytes) -> bytes:
@@ -200,8 +207,10 @@ def _decode_constraints(data: bytes) -> Constraints:
             system = wire.as_bytes(value).decode()
         elif number == 3:
             paths.append(wire.as_bytes(value).decode())
-        else:
+        elif number in (2, 4, 5) or number in _NUMBERS:
             numbers[number] = wire.as_number(value)
+        else:
+            raise _unknown(f"constraint {number}")
     return Constraints(
         system=system,
         min_memory=numbers.get(2, 0),

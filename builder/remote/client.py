@@ -49,6 +49,9 @@ class RemoteBuildService:
             try:
                 self._systems = messages.read_systems(call(b"", timeout=_ANSWER))
             except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    what = "is no 'tvix-build serve', or one of another version"
+                    raise StoreError(f"the server at {self.target} builds nothing: it {what}") from None
                 raise StoreError(f"the builder at {self.target} does not answer: {error.details()}") from None
         return self._systems
 

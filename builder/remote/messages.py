@@ -67,6 +67,8 @@ def read_systems(message: bytes) -> frozenset[str]:
 
 
 def _event(number: int, data: bytes) -> BuildEvent:
+    if not 1 <= number <= 7:
+        raise WireError(f"it is of the unknown kind {number}; have the same version on both sides")
     if number == 1:
         return Queued()
     if number == 3:
@@ -82,16 +84,14 @@ def _event(number: int, data: bytes) -> BuildEvent:
         return Resources(wall, user, system, numbers.get(4, 0), numbers.get(5, 0))
     if number == 6:
         return Succeeded(tuple(_decode_output(as_bytes(value)) for key, value in values if key == 1))
-    if number == 7:
-        texts = {key: as_bytes(value) for key, value in values if key in (1, 2, 5)}
-        return Failed(
-            Why(texts.get(1, b"").decode()),
-            texts.get(2, b"").decode(),
-            next((as_number(value) for key, value in values if key == 3), 0),
-            tuple(as_bytes(value) for key, value in values if key == 4),
-            texts.get(5, b"").decode() or None,
-        )
-    raise WireError(f"an event of the unknown kind {number}")
+    texts = {key: as_bytes(value) for key, value in values if key in (1, 2, 5)}
+    return Failed(
+        Why(texts.get(1, b"").decode()),
+        texts.get(2, b"").decode(),
+        next((as_number(value) for key, value in values if key == 3), 0),
+        tuple(as_bytes(value) for key, value in values if key == 4),
+        texts.get(5, b"").decode() or None,
+    )
 
 
 def _encode_output(output: BuiltOutput) -> bytes:

@@ -38,6 +38,8 @@ _CODES: list[tuple[type[Exception], grpc.StatusCode]] = [
     (PathInfoError, grpc.StatusCode.INVALID_ARGUMENT),
 ]
 _LARGEST = 4 * MAXIMUM
+# Milliseconds: a client whose machine has gone says nothing, and would be waited for for hours.
+_KEEP_ALIVE = [("grpc.keepalive_time_ms", 60_000), ("grpc.keepalive_timeout_ms", 20_000)]
 Context = grpc.ServicerContext
 
 
@@ -185,7 +187,7 @@ def server(
     servicer = CastoreServicer(castore, writable=writable, store_dir=store_dir)
     made = grpc.server(
         ThreadPoolExecutor(16, thread_name_prefix="grpc"),
-        options=[("grpc.max_receive_message_length", _LARGEST), ("grpc.so_reuseport", 0)],
+        options=[("grpc.max_receive_message_length", _LARGEST), ("grpc.so_reuseport", 0), *_KEEP_ALIVE],
     )
     one, out, into = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler, _stream_unary
     services: dict[str, dict[str, Any]] = {

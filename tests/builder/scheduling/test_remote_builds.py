@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -30,15 +32,19 @@ from builder.realise import BuildFailed, Cancelled, Realiser, Wish
 from builder.remote import messages, sharing
 from builder.remote.client import RemoteBuildService, open_service
 from builder.remote.server import BUILD_DESCRIPTORS, server
+from builder.remote.transfer import transfer
 from builder.request import BuildRequest, Constraints, Input
+from store.backends.memory import MemoryCastore
 from store.castore.nodes import DirectoryNode, FileNode, SymlinkNode
 from store.castore.services import StoreError
+from store.castore.trees import nar_of
 from store.castore.wire import WireError
 from store.composition import local_store
 from store.composition.castore_store import CastoreStore
 from store.composition.urls import BadUrl
 from store.remote.client import RemoteCastore
 from store.remote.messages import as_is
+from store.remote.server import server as castore_server
 from tests.builder.scheduling.pretending import SETTINGS, SYSTEM, Heard, Pretending, Recipes
 
 DIGEST = bytes(range(32))
@@ -278,6 +284,53 @@ def test_what_is_no_request_is_refused(scene: Scene) -> None:
         with pytest.raises(grpc.RpcError) as failed:
             list(call(b"\xff\xff\xff", timeout=30))
         assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(("more", "what"), [(b"\x6a\x01x", "field 13"), (b"\x42\x02\x68\x01", "constraint 13")])
+def test_what_a_newer_client_asks_for_is_not_passed_over(scene: Scene, more: bytes, what: str) -> None:
+    from builder.request import encode
+
+    with grpc.insecure_channel(scene.target) as channel:
+        call = channel.unary_stream(f"/{messages.SERVICE}/Build", as_is, as_is)
+        with pytest.raises(grpc.RpcError) as failed:
+            list(call(encode(BuildRequest(command=(b"x",), outputs=())) + more, timeout=30))
+    assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert f"{what}, which this version does not know" in str(failed.value.details())
+
+
+def test_a_newer_server_is_understood_or_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "encode_event", lambda _: b"\x7a\x01x")
+    with pytest.raises(BuildFailed, match="unknown kind 15; have the same version on both sides"):
+        scene.realiser.realise([Wish(scene.recipes.add("x"))])
+
+
+def test_a_server_that_only_keeps_a_store(store: CastoreStore) -> None:
+    made, port = castore_server(MemoryCastore(), "127.0.0.1:0")
+    made.start()
+    stub = open_service(f"grpc://127.0.0.1:{port}", store)
+    with pytest.raises(StoreError, match="builds nothing: it is no 'tvix-build serve'"):
+        Realiser(store, service=stub, settings=SETTINGS).realise([Wish(Recipes(store).add("x"))])
+    stub.close()
+    made.stop(None).wait()
+
+
+def test_large_outputs_and_many_files_come_whole(scene: Scene, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for folder in ("a", "b/c"):
+        (tree / folder).mkdir(parents=True)
+        for number in range(150):
+            (tree / folder / str(number)).write_text(f"{folder} {number % 100}")
+    (tree / "large").write_bytes(os.urandom(30_000_000))
+    (tree / "link").symlink_to("large")
+    info = scene.near.add_path(str(tree))
+    assert info.node is not None
+    transfer([info.node], scene.near.castore, scene.stub._castore)
+    with local_store(str(tmp_path / "third")) as third:
+        transfer([info.node], scene.stub._castore, third.castore)
+        hasher = hashlib.sha256()
+        for piece in nar_of(info.node, third.castore):
+            hasher.update(piece)
+        assert hasher.digest() == info.nar_sha256
 
 
 def test_a_builder_that_is_not_there(store: CastoreStore) -> None:
