@@ -215,8 +215,10 @@ class FileContext:
         if isinstance(value, list):
             for element in value[:1]:
                 force(element)
-        elif isinstance(value, Attrs) and quiet(value, "type") != "derivation":
-            if value.has("config") and value.has("options"):
+        elif isinstance(value, Attrs):
+            if quiet(value, "type") == "derivation":
+                quiet(value, "drvPath")
+            elif value.has("config") and value.has("options"):
                 quiet(value, "config")
             elif value.has(self.session.system):
                 quiet(value, self.session.system)

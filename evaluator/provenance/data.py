@@ -36,8 +36,9 @@ class Failure(msgspec.Struct, frozen=True):
     ``at`` is the stretch of the file that is nearest to it, ``frames`` are other places that led there, innermost
     first. ``kind``: "evaluation"; or something that has to be built is not: "unbuilt" (nobody has allowed it yet),
     "never" (nobody may), "building", "failed" (the message ends with its log's last lines); or fetched: "unfetched",
-    "barred" (nobody may), "fetching". Then ``elements`` name it (as elements of a string context), and ``offers`` say
-    what somebody may want done about each. ``meant``: names that may have been meant by a mistyped one.
+    "barred" (nobody may), "fetching"; or a file that Git does not track: "untracked". What is missing is named by
+    ``elements`` (of a string context), and ``offers`` say what somebody may want done about each. ``meant``: names that
+    may have been meant by a mistyped one.
     """
 
     message: str

@@ -21,6 +21,7 @@ from evaluator.provenance.data import Facts, Failure, Member, Target
 from evaluator.provenance.describe import facts, member
 from evaluator.provenance.failures import failures
 from evaluator.provenance.generation import OBSERVED_CALLS, Generation, Surroundings
+from evaluator.provenance.untracked import Tracked
 from evaluator.runtime.errors import EvalError, HoleForced
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import EMPTY_ATTRS, Attrs, force
@@ -67,6 +68,7 @@ class Workspace:
         self._packages: Attrs | None = None
         self._no_packages = ""
         self._around: Final = Surroundings(self.session, self.nixpkgs, roots, self.packages)
+        self._tracked: Final = Tracked(self.files, self._around.references)
         self._current = Generation(self._around)
         self._current.activate()
         self._next: Generation | None = None
@@ -196,7 +198,8 @@ class Workspace:
 
     def failures(self, path: str) -> list[Failure]:
         """What goes wrong when a file is evaluated. Raises EvalError for one that cannot be read."""
-        return failures(self.session, self._context(path))
+        context = self._context(path)
+        return [*failures(self.session, context), *self._tracked.complaints(context.parsed.file.path)]
 
     def _context(self, path: str) -> FileContext:
         path = canonical(path)

@@ -28,7 +28,7 @@ def message(failure: Failure) -> str:
 
 def code(failure: Failure) -> str:
     """The code of a failure's diagnostic."""
-    if failure.kind == "evaluation":
+    if failure.kind in ("evaluation", "untracked"):
         return failure.kind
     return f"fetch-{failure.kind}" if failure.kind in ("unfetched", "barred", "fetching") else f"build-{failure.kind}"
 

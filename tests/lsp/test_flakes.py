@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -154,6 +155,24 @@ async def test_functions_that_nobody_calls(editor: StartEditor, project: Path) -
     session, uri = await opened(editor, project)
     await known(session, uri, "prev.fig|let", "figlet-2.2.5")
     assert "callPackage" in await session.labels(uri, "prev.|figlet")
+
+
+async def test_what_git_does_not_track(editor: StartEditor, project: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=project, check=True, capture_output=True, env={**os.environ, "HOME": "/"})
+
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    git("init", "-q")
+    git("add", "flake.nix", "base.nix", "module.nix")
+    session, uri = await opened(editor, project)
+    (found,) = await session.diagnostics(uri, coded("untracked"))
+    assert found.range.start == session.position(uri, "|./package.nix")
+    assert found.severity == types.DiagnosticSeverity.Information
+    assert "'git add package.nix'" in found.message
+    git("add", "package.nix")
+    session.replace(uri, 'number = "1.2"', 'number = "2"')
+    assert await session.diagnostics(uri, lambda found: not found) == []
 
 
 async def test_half_typed(editor: StartEditor, project: Path) -> None:

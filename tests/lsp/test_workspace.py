@@ -36,6 +36,31 @@ async def test_a_package_that_an_overlay_calls(session: Editor, workspace: Path,
     assert "hostPlatform" in await session.labels(uri, "stdenv.|mkDerivation")
 
 
+PASSED_ON = """\
+let
+  environment = f: derivation { name = "e"; system = "s"; builder = "/b"; args = f { numpy = "np"; scipy = "sp"; }; };
+in
+{
+  each = map (name: name + "!") [ "x" "y" ];
+  made = environment (ps: [ ps.numpy ]);
+  changed = builtins.mapAttrs (key: value: value + 1) { one = 41; };
+  nested = builtins.mapAttrs (outer: list: map (inner: inner + outer) list) { o = [ "i" ]; };
+}
+"""
+
+
+async def test_functions_that_are_passed_to_others(session: Editor, workspace: Path) -> None:
+    """They are seen to be called, although nobody has asked for what comes of it."""
+    uri = session.open(workspace / "passed.nix", PASSED_ON)
+    assert 'name = "x"' in await session.hover(uri, "(na|me:")
+    assert await session.labels(uri, "ps.|numpy") == ["numpy", "scipy"]
+    assert 'key = "one"' in await session.hover(uri, "(k|ey:")
+    assert "value = 41" in await session.hover(uri, "val|ue + 1")
+    assert 'inner = "i"' in await session.hover(uri, "inn|er + outer")
+    session.replace(uri, "[ ps.numpy ]", "[ ps.sc ")
+    assert await session.labels(uri, "ps.sc| ") == ["scipy"]
+
+
 async def test_an_edit_changes_the_answers(session: Editor, workspace: Path) -> None:
     uri = session.open(workspace / "pkgs" / "frobnicate" / "package.nix")
     assert "https://frobnicate.example.org/v1" in await session.hover(uri, "home|page =")
