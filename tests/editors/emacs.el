@@ -223,9 +223,24 @@ for the error message."
                              (/= (line-number-at-pos) (line-number-at-pos place)))))
                (cons nil (format "%s: %s" (or buffer-file-name (buffer-name)) here)))))))))
 
+(defun tvix-editors-action (at title)
+  "Wait until TITLE is among the code actions at AT, and choose it."
+  (goto-char (tvix-editors-place at))
+  (tvix-editors-until
+   (format "An action %S" title)
+   #'ignore
+   (lambda ()
+     (let ((titles (mapcar (lambda (action) (plist-get action :title))
+                           (eglot-code-actions (point) (point)))))
+       (or (member title titles) (cons nil titles)))))
+  (let ((last-nonmenu-event t))         ; no mouse was used
+    (cl-letf (((symbol-function 'completing-read) (lambda (&rest _) title)))
+      (call-interactively #'eglot-code-actions))))
+
 (defun tvix-editors-case (root case)
   "Run CASE, a JSON object, in the current buffer, a file below ROOT."
   (let ((edit (gethash "edit" case))
+        (action (gethash "action" case))
         (hover (gethash "hover" case))
         (completion (gethash "completion" case))
         (definition (gethash "definition" case)))
@@ -236,6 +251,8 @@ for the error message."
       (delete-region (point) (line-end-position))
       (insert (gethash "type" edit))
       (tvix-editors-send-changes))
+    (when action
+      (tvix-editors-action (gethash "at" action) (gethash "title" action)))
     (when hover
       (tvix-editors-hover (gethash "at" hover) (gethash "shows" hover)))
     (when completion

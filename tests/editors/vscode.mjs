@@ -233,6 +233,23 @@ class Window {
     await this.opaque(".suggest-widget.visible");
   }
 
+  async action(at, title) {
+    const rows = this.page.locator(".action-widget .monaco-list-row.action");
+    await this.until(
+      `an action "${title}"`,
+      async () => {
+        await this.keys.press("Escape");
+        await this.goTo(at);
+        await this.keys.press("Control+.");
+      },
+      async () => {
+        const titles = (await rows.allTextContents()).map((text) => text.replace(/\u00a0/g, " ").trim());
+        return [titles.includes(title), titles.join(", ")];
+      },
+    );
+    await rows.filter({ hasText: title }).first().click();
+  }
+
   async definition(at, file, line) {
     await this.goTo(at);
     await this.until(
@@ -262,6 +279,7 @@ async function runCase(window, root, text, check) {
   if (asked) mustBeNews(text, asked.shows);
   if (check.edit) await window.replaceRestOfLine(place(text, check.edit.at), check.edit.type);
   // Places are looked up in the text on the disk: an edit stays in its line.
+  if (check.action) await window.action(place(text, check.action.at), check.action.title);
   if (check.hover) await window.hover(place(text, check.hover.at), check.hover.shows);
   if (check.completion) await window.completion(check.completion.narrow, check.completion.shows);
   if (check.definition) {
