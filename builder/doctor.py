@@ -9,6 +9,8 @@ from builder.oci import seccomp, starter
 from builder.oci.cgroups import find_hierarchy
 from builder.oci.probing import Trial, trials
 from builder.oci.root import find_certificates, find_shell
+from builder.oci.service import no_kvm
+from builder.request import KVM
 from store.records import dataclass
 
 
@@ -52,7 +54,7 @@ def examine(folder: Path) -> Report:
         found.append(Finding("/bin/sh", "missing", "no static busybox: builders find no shell; install busybox-static"))
     else:
         found.append(Finding("/bin/sh", "ok", shell))
-    found += [*_limits(used), _system_calls(), _network()]
+    found += [*_limits(used), _system_calls(), _network(), _kvm()]
     if starter.program() is None:
         found.append(Finding("builder's name", "weak", "builders see their whole path as their name on this machine"))
     return Report(tried, used.runtime if used else None, tuple(found))
@@ -99,3 +101,10 @@ def _network() -> Finding:
             "network", "weak", "fixed outputs have it, but no certificate authorities: install ca-certificates"
         )
     return Finding("network", "ok", f"only for fixed outputs, with {certificates}")
+
+
+def _kvm() -> Finding:
+    lacking = no_kvm()
+    if lacking:
+        return Finding("kvm", "weak", lacking.removeprefix("it needs the feature kvm, but "))
+    return Finding("kvm", "ok", f"builds that ask for it (requiredSystemFeatures) have {KVM}")

@@ -11,7 +11,7 @@ from builder import outputs
 from builder.events import BuildEvent, Failed, LogLine, Started, Succeeded, Why
 from builder.logs import Logs
 from builder.outcome import BuildFailed, Cancelled
-from builder.prepare import UNLIMITED, Limits, prepare
+from builder.prepare import FEATURES, UNLIMITED, Limits, prepare
 from builder.readable import LONGEST, readable
 from builder.request import BuildRequest, RequestError
 from builder.service import BuildService
@@ -30,7 +30,7 @@ class Making:
     """How derivations are built: the same for all of a call.
 
     ``cores``: what a build is told to use (0: all). ``tail``: so many lines of the log are told with a failure.
-    ``fetching``: what ``builtin:fetchurl`` may do (None: as it comes).
+    ``fetching``: what ``builtin:fetchurl`` may do (None: as it comes). ``features``: what derivations may ask for.
     """
 
     store: CastoreStore
@@ -40,6 +40,7 @@ class Making:
     cores: int = 0
     tail: int = 25
     fetching: fetch.Limits | None = None
+    features: frozenset[str] = FEATURES
 
     def make(
         self,
@@ -65,7 +66,7 @@ class Making:
                 drv_path, f"a '{drv.system}' is required to build it, but this is {mine}", (), "unbuildable"
             )
         try:
-            request = prepare(self.store, drv_path, drv, cores=self.cores, limits=self.limits)
+            request = prepare(self.store, drv_path, drv, cores=self.cores, limits=self.limits, features=self.features)
         except RequestError as error:
             raise BuildFailed(drv_path, str(error), (), "unbuildable") from None
         tail: deque[bytes] = deque(maxlen=self.tail)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from builder import structured_attrs
-from builder.request import BuildRequest, Constraints, Input, RequestError
+from builder.request import KVM, BuildRequest, Constraints, Input, RequestError
 from builder.structured_attrs import Json
 from store.castore.path_info import PathInfo
 from store.composition.castore_store import CastoreStore
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from builder.settings import Settings
 
 BUILD = "/build"
-#: What ``requiredSystemFeatures`` may name and this builder has.
-FEATURES = frozenset({"benchmark", "big-parallel", "ca-derivations", "nixos-test"})
+#: What ``requiredSystemFeatures`` may name unless the configuration says otherwise. Whether there is ``kvm`` is for who
+#: builds to say.
+FEATURES = frozenset({"benchmark", "big-parallel", "ca-derivations", "kvm", "nixos-test"})
 
 _GRAPH_FILE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
@@ -90,17 +91,18 @@ def prepare(
     output_of: OutputOf | None = None,
     cores: int = 0,
     limits: Limits = UNLIMITED,
+    features: frozenset[str] = FEATURES,
     impure: Mapping[str, str] = os.environ,
 ) -> BuildRequest:
     """The request that builds ``drv``, whose inputs are all in ``store``.
 
     ``output_of`` answers the store path of an input derivation's output where that does not stand in the derivation
-    itself: floating ones. ``cores`` goes into ``NIX_BUILD_CORES`` (0: as many as this machine has). ``impure`` is
-    where a fixed output's ``impureEnvVars`` come from. Raises ``RequestError``, and ``Missing`` for inputs that are
-    not there.
+    itself: floating ones. ``cores`` goes into ``NIX_BUILD_CORES`` (0: as many as this machine has). ``features`` are
+    what ``requiredSystemFeatures`` may ask for. ``impure`` is where a fixed output's ``impureEnvVars`` come from.
+    Raises ``RequestError``, and ``Missing`` for inputs that are not there.
     """
     return _Preparation(store, drv_path, drv, output_of or known_outputs(store)).request(
-        cores or os.cpu_count() or 1, limits, impure
+        cores or os.cpu_count() or 1, limits, features, impure
     )
 
 
@@ -198,8 +200,8 @@ class _Preparation:
         self.closure = {info.path: info for info in closure(store, roots)}
         self.files: dict[str, bytes] = {}
 
-    def request(self, cores: int, limits: Limits, impure: Mapping[str, str]) -> BuildRequest:
-        self._refuse()
+    def request(self, cores: int, limits: Limits, features: frozenset[str], impure: Mapping[str, str]) -> BuildRequest:
+        needed = self._refuse(features)
         drv = self.drv
         environment = self._environment(cores, impure)
         inside = self.store.store_dir.removeprefix("/")
@@ -221,6 +223,7 @@ class _Preparation:
             needles=tuple(sorted(set(needles))),
             constraints=Constraints(
                 system=drv.system,
+                read_only_paths=(KVM,) if "kvm" in needed else (),
                 network=self.kind in (FIXED, IMPURE),
                 memory=limits.memory,
                 cores=cores,
@@ -236,23 +239,26 @@ class _Preparation:
             derivation=self.drv_path,
         )
 
-    def _refuse(self) -> None:
+    def _refuse(self, features: frozenset[str]) -> list[str]:
+        """Refuse what cannot be built; what it needs of ``features``."""
         drv = self.drv
         if drv.builder.startswith("builtin:"):
             raise RequestError(f"'{self.drv_path}' is built by '{drv.builder}', which does not run in a sandbox")
         if self.kind not in (FLOATING, IMPURE) and "" in [output.path for output in drv.outputs.values()]:
             raise RequestError(f"'{self.drv_path}' must be resolved before it can be built: its paths are not known")
         needed = attribute_texts(drv, "requiredSystemFeatures") or []
-        if not FEATURES.issuperset(needed):
+        if not features.issuperset(needed):
             raise RequestError(
                 f"a '{drv.system}' with features {{{', '.join(sorted(needed))}}} is required to build "
-                f"'{self.drv_path}', but I am a '{drv.system}' with features {{{', '.join(sorted(FEATURES))}}}"
+                f"'{self.drv_path}', but I am a '{drv.system}' with features {{{', '.join(sorted(features))}}}; "
+                "the setting system-features says which there are"
             )
         no_chroot = drv.env.get("__noChroot") == "1" if self.attributes is None else self.attributes.get("__noChroot")
         if no_chroot:
             raise RequestError(f"derivation '{self.drv_path}' has '__noChroot' set: every build runs in a sandbox here")
         if attribute_texts(drv, "__impureHostDeps"):
             raise RequestError(f"derivation '{self.drv_path}' asks for paths of the machine (__impureHostDeps)")
+        return needed
 
     def _input(self, info: PathInfo) -> Input:
         if info.node is None:

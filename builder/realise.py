@@ -192,6 +192,7 @@ class Realiser:
                     settings.cores,
                     settings.log_lines,
                     self._fetching,
+                    frozenset(settings.system_features),
                 )
             return self._making
 

@@ -53,13 +53,17 @@ class Input:
     node: Node
 
 
+#: The machine's own virtual machines, for what needs the feature ``kvm``.
+KVM = "/dev/kvm"
+
+
 @dataclass(frozen=True, slots=True)
 class Constraints:
     """What a build needs, and what it may use at most. 0 means that nothing is asked for."""
 
     system: str = ""  #: ``x86_64-linux``
     min_memory: int = 0  #: bytes that the machine must have
-    read_only_paths: tuple[str, ...] = ()  #: paths of the machine that it may read
+    read_only_paths: tuple[str, ...] = ()  #: paths of the machine that it may use: :data:`KVM` or none
     network: bool = False  #: only for fixed outputs
     bin_sh: bool = True  #: a static shell at ``/bin/sh``
     memory: int = 0  #: bytes that it may use

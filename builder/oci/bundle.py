@@ -55,6 +55,7 @@ class Job:
     working_dir: str
     mounts: tuple[Mount, ...]
     network: bool
+    devices: tuple[str, ...] = ()  #: of this machine, in the build's /dev too
     processes: int = 0
     memory: int = 0
     file_size: int = 0
@@ -96,7 +97,11 @@ def config(job: Job, *, user_namespace: bool, resources: bool) -> dict[str, Any]
         wanted: dict[str, Any] = {"pids": {"limit": job.processes or PROCESSES}}
         if job.memory:
             wanted["memory"] = {"limit": job.memory, "swap": job.memory}
+        if job.devices:
+            wanted["devices"] = [{"allow": True, **_numbers(path), "access": "rw"} for path in job.devices]
         linux["resources"] = wanted
+    if job.devices:
+        linux["devices"] = [{"path": path, **_numbers(path), "fileMode": 0o666} for path in job.devices]
     linux["namespaces"] = [{"type": kind} for kind in namespaces]
     if seccomp.supported():
         linux["seccomp"] = seccomp.oci()
@@ -150,6 +155,11 @@ def _system_mounts() -> Sequence[dict[str, Any]]:
 def _bind(mount: Mount) -> dict[str, Any]:
     options = ["bind", "nosuid", "nodev", "rprivate", "rw" if mount.writable else "ro"]
     return {"destination": mount.target, "type": "bind", "source": mount.source, "options": options}
+
+
+def _numbers(device: str) -> dict[str, Any]:
+    number = os.stat(device).st_rdev
+    return {"type": "c", "major": os.major(number), "minor": os.minor(number)}
 
 
 def _least(wanted: int, most: int) -> int:

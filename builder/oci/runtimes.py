@@ -139,7 +139,10 @@ class Bubblewrap:
             arguments.append("--unshare-net")
         arguments += ["--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv"]
         arguments += ["--ro-bind", str(job.root), "/", "--proc", "/proc", "--dev", "/dev"]
-        arguments += ["--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+        arguments += ["--perms", "1777", "--tmpfs", "/dev/shm"]
+        for device in job.devices:
+            arguments += ["--dev-bind", device, device]
+        arguments += ["--remount-ro", "/dev"]
         if os.geteuid() == 0:
             # The kernel lets root write to these whatever capabilities it has dropped.
             for path in READ_ONLY:

@@ -27,7 +27,7 @@ from builder.oci.probing import NoRuntime, choose
 from builder.oci.root import CERTIFICATES_INSIDE, NETWORK_FILES, find_certificates, find_shell, root_folder
 from builder.oci.running import Run
 from builder.oci.runtimes import Runtime, candidates
-from builder.request import BuildRequest
+from builder.request import KVM, BuildRequest
 from builder.scratch import ScratchFolders
 from store.castore.services import StoreError
 from store.castore.trees import ingest_path
@@ -114,6 +114,10 @@ class OciBuildService:
         writable = set(request.scratch_paths)
         if writable != {"build", "tmp", request.inputs_dir} or request.working_dir != "build":
             return "its scratch paths are not /build, /tmp and the store"
+        for path in request.constraints.read_only_paths:
+            lacking = f"it asks for '{path}' of this machine, which builds do not get" if path != KVM else no_kvm()
+            if lacking:
+                return lacking
         for path, _ in request.files:
             folder, _, rest = path.partition("/")
             if folder not in ("build", "tmp") or not rest or {"", ".", ".."} & set(rest.split("/")):
@@ -122,6 +126,19 @@ class OciBuildService:
             if not is_store_path("/" + path, self.store.store_dir):
                 return f"'/{path}' is not a store path"
         return ""
+
+
+def no_kvm() -> str:
+    """Why builds cannot have this machine's virtual machines; empty when they can."""
+    try:
+        if not stat.S_ISCHR(os.stat(KVM).st_mode):
+            return f"it needs the feature kvm, but {KVM} is no device"
+        os.close(os.open(KVM, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return f"it needs the feature kvm, but this machine has none: there is no {KVM}"
+    except OSError as error:
+        return f"it needs the feature kvm, but {KVM} may not be used here ({error.strerror}): see its owner and group"
+    return ""
 
 
 def sweep(folder: Path) -> list[Path]:
@@ -237,6 +254,7 @@ class _Build:
             working_dir=request.working_dir,
             mounts=tuple(mounts),
             network=constraints.network,
+            devices=constraints.read_only_paths,
             processes=constraints.processes,
             memory=constraints.memory,
             file_size=constraints.output_size,

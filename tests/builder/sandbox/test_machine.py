@@ -15,16 +15,19 @@ import pytest
 from builder import doctor
 from builder.canonical import NotCanonical, canonicalise, remove_tree
 from builder.checkouts import Checkouts
+from builder.events import Failed, Why
 from builder.oci import probing, seccomp, starter
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.probing import NoRuntime, choose
 from builder.oci.root import find_shell, is_static, root_folder
 from builder.oci.runtimes import Runtime
-from builder.oci.service import OciBuildService
+from builder.oci.service import OciBuildService, no_kvm
+from builder.prepare import prepare
 from store.backends.memory import MemoryCastore
 from store.castore.services import Missing
 from store.composition.castore_store import CastoreStore
 from store.derivation import Output
+from store.records import replace
 from store.store_path import BadStorePath
 from tests.builder.sandbox.building import Sandbox
 
@@ -243,6 +246,34 @@ def test_what_nobody_wanted_of_it_goes_with_the_next_service(any_sandbox: Sandbo
     OciBuildService(any_sandbox.store, folder=any_sandbox.folder / "builder", checkouts=any_sandbox.checkouts)
     assert not made.exists()
     assert Path(any_sandbox.checkouts.path_of(built.out.path)).read_text() == "x\n"
+
+
+def test_virtual_machines_for_builds_that_ask_for_them(sandbox: Sandbox) -> None:
+    script = "if (exec 3<>/dev/kvm); then echo have > $out; else echo none > $out; fi"
+    without = sandbox.run(script)
+    assert sandbox.read(without.out) == b"none\n"
+    built = sandbox.build(sandbox.derivation(script, {"requiredSystemFeatures": "kvm"}))
+    if no_kvm():
+        assert "it needs the feature kvm, but" in built.failed.message
+    else:
+        assert sandbox.read(built.out) == b"have\n"
+
+
+def test_no_virtual_machines(any_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("builder.oci.service.KVM", str(tmp_path / "kvm"))
+    assert "there is no" in no_kvm()
+    (tmp_path / "kvm").touch()
+    assert "is no device" in no_kvm()
+    assert [found.state for found in doctor.examine(tmp_path).findings if found.subject == "kvm"] == ["weak"]
+
+
+def test_other_paths_of_the_machine_are_refused(any_sandbox: Sandbox) -> None:
+    drv = any_sandbox.derivation("")
+    request = prepare(any_sandbox.store, any_sandbox.add(drv), drv)
+    request = replace(request, constraints=replace(request.constraints, read_only_paths=("/etc/shadow",)))
+    (failed,) = any_sandbox.service.build(request, threading.Event())
+    assert isinstance(failed, Failed) and failed.why is Why.REFUSED
+    assert "'/etc/shadow'" in failed.message
 
 
 def test_canonical_and_removed_again(tmp_path: Path) -> None:

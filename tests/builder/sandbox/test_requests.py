@@ -119,7 +119,7 @@ def test_input_that_is_not_there(any_sandbox: Sandbox) -> None:
     ("env", "message"),
     [
         ({"__noChroot": "1"}, "__noChroot"),
-        ({"requiredSystemFeatures": "kvm big-parallel"}, "features {big-parallel, kvm} is required"),
+        ({"requiredSystemFeatures": "gpu big-parallel"}, "features {big-parallel, gpu} is required"),
         ({"__impureHostDeps": "/usr/lib"}, "__impureHostDeps"),
         ({"exportReferencesGraph": "one"}, "odd number of tokens"),
         ({"exportReferencesGraph": "../x /nix/store/" + BASE}, "invalid file name"),

@@ -19,6 +19,7 @@ from builder.realise import BuildFailed, Cancelled, Realiser, Wish
 from builder.settings import Settings
 from store.castore.services import Missing
 from store.composition.castore_store import CastoreStore
+from store.records import replace
 from tests.builder.scheduling.pretending import SETTINGS, Heard, Pretending, Recipes
 
 
@@ -249,6 +250,16 @@ def test_another_system_is_not_built(store: CastoreStore) -> None:
     with pytest.raises(BuildFailed, match="a 'riscv64-linux' is required") as failed:
         bench.realise(bench.recipes.add("x", system="riscv64-linux"))
     assert failed.value.exit_code == 1
+
+
+def test_features_are_those_of_the_configuration(store: CastoreStore) -> None:
+    drv_path = Recipes(store).add("x", requiredSystemFeatures="gpu")
+    service = Pretending(store)
+    with pytest.raises(BuildFailed, match=r"features {gpu} is required .* but I am .* the setting system-features"):
+        Realiser(store, service=service, settings=SETTINGS).realise([Wish(drv_path)])
+    settings = replace(SETTINGS, system_features=("gpu",))
+    Realiser(store, service=service, settings=settings).realise([Wish(drv_path)])
+    assert service.built == [drv_path]
 
 
 def test_check_builds_again_and_compares(store: CastoreStore) -> None:

@@ -88,7 +88,7 @@ def test_what_a_build_may_use(place: Place) -> None:
 
 
 def test_settings_of_others_are_passed_over(place: Place) -> None:
-    place.write("etc/nix.conf", "pure-eval = maybe\nsandbox = relaxed\nexperimental-features = nix-command flakes\n")
+    place.write("etc/nix.conf", "show-trace = maybe\nsandbox = relaxed\nexperimental-features = nix-command flakes\n")
     assert place.load() == Settings()
 
 
