@@ -116,6 +116,7 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> in
         on_event=shown.hear,
     )
     access.build_with(realiser)
+    options.realiser = realiser
     castore = access.castore.castore
     held = castore.db if isinstance(castore, LocalCastore) else None  # so that evaluation's connection is not the last
     try:

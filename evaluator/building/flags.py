@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from evaluator.command import flags
 from evaluator.command.flags import Flag, Options, UsageError
+
+if TYPE_CHECKING:
+    from builder.realise import Realiser
 
 CHOOSING: Final = [
     Flag("-A --attr", "PATH", "build the attribute at this path (any number of times)"),
@@ -18,7 +21,7 @@ CHOOSING: Final = [
 BUILDING: Final = [
     Flag("--dry-run", "", "say what would be built and fetched, and do nothing"),
     Flag("-o --out-link", "PATH", "where the link to the output goes (default: ./result; more get a number)"),
-    Flag("--no-out-link", "", "make no link"),
+    Flag("--no-out-link --no-link", "", "make no link"),
     Flag("-j --max-jobs", "N", "so many builds at once; auto: as many as there are processors"),
     Flag("-k --keep-going", "", "a failure stops only what needs what failed"),
     Flag("-K --keep-failed", "", "keep the folder of a build that failed"),
@@ -45,7 +48,7 @@ OTHERS: Final = [
 
 #: Flags of nix-build that change nothing here.
 ELSEWHERE: Final = [
-    Flag("-v --verbose --debug --fallback --indirect", "", ""),
+    Flag("-v --verbose --debug --fallback --indirect -L --print-build-logs --print-out-paths", "", ""),
     Flag("--log-format --eval-store", "VALUE", ""),
 ]
 
@@ -62,7 +65,7 @@ _FLAGS: Final = {"-k": "keep-going", "--keep-going": "keep-going", "-K": "keep-f
 class BuildOptions(Options):
     """A command line of ``tvix-build``, understood."""
 
-    arity: ClassVar[dict[str, int]] = flags.arities(CHOOSING, BUILDING, SHOWING, OTHERS, ELSEWHERE)
+    arity: ClassVar[dict[str, int]] = flags.arities(CHOOSING, flags.LOCKING, BUILDING, SHOWING, OTHERS, ELSEWHERE)
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,6 +79,20 @@ class BuildOptions(Options):
         self.json = False
         self.quiet = False
         self.builder = ""
+        #: Who builds; once there is somebody.
+        self.realiser: Realiser | None = None
+
+    def reconfigure(self) -> None:
+        from builder.settings import SettingsError, load
+        from evaluator.runtime.errors import EvalError
+
+        if self.realiser is not None:
+            try:
+                self.realiser.settings = load(self.settings)
+            except SettingsError as error:
+                raise EvalError(str(error)) from None
+            self.realiser.jobs = self.realiser.settings.max_jobs
+            self.realiser.keep_going = self.realiser.settings.keep_going
 
     def take(self, flag: str, values: list[str]) -> None:
         match flag:
@@ -85,7 +102,7 @@ class BuildOptions(Options):
                 self.link = values[0]
                 if not self.link:
                     raise UsageError(f"flag '{flag}' requires a path; --no-out-link makes no link")
-            case "--no-out-link":
+            case "--no-out-link" | "--no-link":
                 self.link = ""
             case "-k" | "--keep-going" | "-K" | "--keep-failed":
                 self.settings[_FLAGS[flag]] = "true"
@@ -117,13 +134,13 @@ def usage() -> str:
     lines = [
         "usage: tvix-build [FLAG]... [FILE]...     build the derivations of Nix files (./default.nix if none is given)",
         "       tvix-build [FLAG]... -E [EXPR]...  build the derivations of Nix expressions",
-        "       tvix-build [FLAG]... --flake [REF#ATTR]...  build outputs of flakes (the default of the one here)",
+        "       tvix-build [FLAG]... REF#ATTR...   build outputs of flakes: .#hello, nixpkgs#hello; .# is the default",
         "       tvix-build [FLAG]... DRV...        build derivations of the store: /nix/store/….drv or ….drv!OUTPUT",
         "       tvix-build COMMAND ...             see tvix-build COMMAND --help",
         "",
         "Prints the store paths of the outputs.",
     ]
-    for table in (CHOOSING, BUILDING, SHOWING, OTHERS):
+    for table in (CHOOSING, flags.LOCKING, BUILDING, SHOWING, OTHERS):
         lines += ["", *flags.rows(table, 28)]
     lines.append("")
     lines += [f"  {name:<28} {does}" for name, does in COMMANDS.items()]

@@ -246,7 +246,8 @@ def find_file(session: Session, entries: object, name: object) -> object:
 
 def get_env(session: Session, name: object) -> object:
     text = as_string_no_context(name, "while evaluating the first argument passed to builtins.getEnv")
-    value = None if session.files.pure else session.files.environment(text)
+    files = session.files
+    value = None if files.pure or files.restricted else files.environment(text)
     return "" if value is None else value
 
 

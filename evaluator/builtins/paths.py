@@ -18,7 +18,7 @@ from evaluator.code.coerce import (
     make_string,
 )
 from evaluator.code.functions import call2
-from evaluator.io.files import Copy, unreadable
+from evaluator.io.files import Copy, Forbidden, unreadable
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs, ContextString, PathValue, force
 from evaluator.session import Session
@@ -63,9 +63,13 @@ def path_exists(session: Session, value: object) -> object:
         text = as_string(value)
         must_be_directory = text.endswith("/") or text.endswith("/.")
     path = readable(session, value)
-    if must_be_directory:
-        return session.files.is_directory(path)
-    return session.files.exists(path)
+    files = session.files
+    try:
+        return files.is_directory(path) if must_be_directory else files.exists(path)
+    except Forbidden:
+        if not files.restricted:
+            raise
+        return False  # an error would tell whether it is there
 
 
 def read_file(session: Session, value: object) -> object:

@@ -12,12 +12,12 @@ from evaluator.builtins.install import open_session
 from evaluator.code.coerce import as_string, canonical, coerce
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
-from evaluator.command.settings import is_on
 from evaluator.flakes.fetcher import Fetcher
-from evaluator.flakes.purity import make_pure
+from evaluator.flakes.purity import confine
 from evaluator.io.files import Files, ParsedFile, syntax_fault
 from evaluator.lowering.lower import Lowering
 from evaluator.lowering.scope import Scope
+from evaluator.runtime.errors import EvalError
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, Attrs
 from evaluator.session import Session, base_env, search_path_entries
@@ -25,6 +25,11 @@ from evaluator.stores.access import LocalAccess
 from evaluator.syntax.parser import parse
 
 _LOCATOR: Final = re.compile(r"channel:|(?:https?|file|git|s3|ssh|ftp)[a-z+]*://")
+
+#: What can only be a reference to a flake: ``.#hello``, ``nixpkgs#hello``, ``github:…``.
+_OUTPUT: Final = re.compile(
+    r"[^<#]*#|(?:github|gitlab|sourcehut|flake|path):|(?:git|hg|tarball|file)\+[a-z]+:", re.DOTALL
+)
 
 DEFAULT_FILE: Final = "./default.nix"
 
@@ -42,9 +47,8 @@ def new_session(options: Options, files: Files, access: LocalAccess) -> Session:
     session = open_session(files, entries, system, observe=1 if options.doing == "origin" else 0)
     session.allows_builds = settings.get("allow-import-from-derivation", "true") not in ("false", "no", "0")
     access.serve(session)
-    session.fetcher = Fetcher(lambda: access.castore, network=True, settings=settings)
-    if is_on(settings, "pure-eval"):
-        make_pure(session)
+    session.fetcher = Fetcher(lambda: access.castore, network=not options.offline, settings=settings)
+    confine(session, settings)
     return session
 
 
@@ -123,15 +127,22 @@ def located(session: Session, given: str) -> str:
 def roots(options: Options, session: Session) -> Iterator[object]:
     """The value of each expression and file, one after another. Raises EvalError."""
     here = os.getcwd()
-    if options.flakes:
-        from evaluator.flakes.calling import flake_at, select_output
-        from evaluator.flakes.reference import parse_installable
+    if names_outputs(options):
+        from evaluator.flakes.calling import outputs_named
 
-        for given in options.operands or ["."]:
-            ref, fragment = parse_installable(given, here)
-            yield select_output(flake_at(session, ref, not options.impure), fragment, session.system, ref)
+        yield from outputs_named(options, session, here)
         return
     for text, name in texts(options):
         yield session.expression(text, here, name)
     for given in named_files(options):
         yield session.import_file(located(session, given))
+
+
+def names_outputs(options: Options) -> bool:
+    """Whether the operands are outputs of flakes. Raises EvalError where some are, and some are files."""
+    if options.flakes or options.expressions:
+        return options.flakes
+    named = [given for given in options.operands if _OUTPUT.match(given) and not os.path.lexists(given)]
+    if named and (len(named) < len(options.operands) or options.stdin):
+        raise EvalError(f"'{named[0]}' is an output of a flake; ask for files in a command of their own")
+    return bool(named)

@@ -26,8 +26,18 @@ class Flag:
 #: What is given, and to what: the same for all commands that evaluate.
 GIVEN: Final = [
     Flag("-E --expr", "", "what is given are expressions, not files"),
-    Flag("--flake", "", "what is given are outputs of flakes: REF#ATTR"),
+    Flag("--flake", "", "what is given are outputs of flakes: REF#ATTR (without it what has a # in it is one)"),
     Flag("--impure", "", "let flakes see files, variables and the time, and fetch what is not pinned"),
+]
+#: How flakes are locked: the same for all commands that know flakes.
+LOCKING: Final = [
+    Flag("--update-input", "INPUT", "lock this input anew; a/b is the input b of the input a"),
+    Flag("--override-input", "INPUT REF", "lock this input to another flake than the one that flake.nix names"),
+    Flag("--recreate-lock-file", "", "lock all inputs anew"),
+    Flag("--no-update-lock-file", "", "fail if flake.lock would have to be changed"),
+    Flag("--no-write-lock-file", "", "do not write flake.lock"),
+    Flag("--offline", "", "ask no other machine"),
+    Flag("--refresh", "", "ask again about all that may have changed since it was fetched"),
 ]
 ARGUMENTS: Final = [
     Flag("--arg", "NAME EXPR", "an argument for functions: an expression"),
@@ -87,7 +97,7 @@ class Options:
     """A command line, understood. ``operands`` are files or, with ``expressions``, expressions."""
 
     #: The flags that there are, and how many values follow each.
-    arity: ClassVar[dict[str, int]] = arities(ASKING, PRINTING, LIMITING, ELSEWHERE)
+    arity: ClassVar[dict[str, int]] = arities(ASKING, LOCKING, PRINTING, LIMITING, ELSEWHERE)
 
     def __init__(self) -> None:
         self.operands: list[str] = []
@@ -95,6 +105,9 @@ class Options:
         #: Whether the operands are flake references.
         self.flakes = False
         self.impure = False
+        #: What the flags of LOCKING say, in their order.
+        self.locking: list[tuple[str, list[str]]] = []
+        self.offline = False
         self.stdin = False
         self.attributes: list[str] = []
         self.search_path: list[str] = []
@@ -113,6 +126,9 @@ class Options:
         #: Whether evaluation may write to it; None: as what is to be done wants it.
         self.read_write: bool | None = None
 
+    def reconfigure(self) -> None:
+        """Called when ``settings`` were changed after the command line was read: a flake may bring some along."""
+
     def writes(self) -> bool:
         """Whether what evaluation makes is to be written to the store."""
         return self.doing == "instantiate" if self.read_write is None else self.read_write
@@ -126,6 +142,18 @@ class Options:
                 self.flakes = True
             case "--impure":
                 self.impure = True
+            case "--offline":
+                self.offline = True
+            case "--refresh":
+                self.settings["tarball-ttl"] = "0"
+            case (
+                "--update-input"
+                | "--override-input"
+                | "--recreate-lock-file"
+                | "--no-update-lock-file"
+                | "--no-write-lock-file"
+            ):
+                self.locking.append((flag, values))
             case "-A" | "--attr":
                 self.attributes.append(values[0])
             case "--arg":
@@ -244,13 +272,13 @@ def usage() -> str:
     lines = [
         "usage: tvix-eval [FLAG]... [FILE]...      print the value of Nix files (of ./default.nix if none is given)",
         "       tvix-eval [FLAG]... -E [EXPR]...   print the value of Nix expressions",
-        "       tvix-eval [FLAG]... --flake [REF#ATTR]...   print outputs of flakes (of the one in this folder)",
+        "       tvix-eval [FLAG]... REF#ATTR...    print outputs of flakes: .#hello, nixpkgs#hello.name",
         "       tvix-eval flake COMMAND ...        lock and describe flakes: see tvix-eval flake --help",
         "       tvix-eval repl [FLAG]... [FILE]... read expressions and print their values, one by one",
         "",
         "A FILE may be a directory with a default.nix, <NAME> for what is on the search path, or - for standard input.",
     ]
-    for table in (ASKING, PRINTING, LIMITING):
+    for table in (ASKING, LOCKING, PRINTING, LIMITING):
         lines += ["", *rows(table, 26)]
     lines += [
         "",

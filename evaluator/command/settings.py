@@ -46,7 +46,6 @@ _OURS: Final = frozenset({"max-build-memory", "max-build-processes", "max-output
 
 #: What evaluation cannot do yet: better said than overlooked.
 _MISSING: Final = {
-    "restrict-eval": "true",
     "allow-unsafe-native-code-during-evaluation": "true",
     "abort-on-warn": "true",
 }

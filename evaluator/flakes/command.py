@@ -12,10 +12,9 @@ from typing import ClassVar, Final
 from evaluator.command import asking, flags
 from evaluator.command.flags import Flag, Options, UsageError
 from evaluator.flakes.calling import outputs_of
-from evaluator.flakes.definition import Flake, follows_path
-from evaluator.flakes.fetcher import fetcher_of
-from evaluator.flakes.lock_file import InputPath, Node, path_text
-from evaluator.flakes.locking import Locked, Wishes, lock_flake
+from evaluator.flakes.definition import Flake
+from evaluator.flakes.lock_file import Node, path_text
+from evaluator.flakes.locking import Locked, lock_flake, wishes_of
 from evaluator.flakes.outline import outline
 from evaluator.flakes.reference import parse_located, shown
 from evaluator.io.files import Files
@@ -29,17 +28,15 @@ COMMANDS: Final = {
     "show": "print the flake's outputs",
 }
 
+_ALIASES: Final = {"info": "metadata"}
+
 FLAGS: Final = [
-    Flag("--update-input", "INPUT", "lock this input anew; a/b is the input b of the input a"),
-    Flag("--override-input", "INPUT REF", "lock this input to another flake than the one that flake.nix names"),
-    Flag("--recreate-lock-file", "", "lock all inputs anew"),
-    Flag("--no-update-lock-file", "", "fail if flake.lock would have to be changed"),
-    Flag("--no-write-lock-file", "", "do not write flake.lock"),
+    *flags.LOCKING,
     Flag("--flake", "REF", "the flake; of 'update', whose other arguments are inputs"),
     Flag("--json", "", "print JSON"),
     Flag("--all-systems", "", "show the outputs for other systems, too"),
-    Flag("--offline", "", "ask no other machine"),
-    Flag("--refresh", "", "ask again about all that may have changed since it was fetched"),
+    Flag("--legacy", "", "show what is in legacyPackages, too"),
+    Flag("--commit-lock-file", "", "commit flake.lock if it was changed"),
     Flag("--impure", "", "accepted; nothing is pure here unless --pure-eval says so"),
     Flag("--store", "URL", "the store to fetch into (default: $TVIX_STORE, else local:)"),
     flags.SETTING,
@@ -56,32 +53,20 @@ class FlakeOptions(Options):
     def __init__(self, command: str) -> None:
         super().__init__()
         self.command = command
-        self.wishes = Wishes(write=command in ("lock", "update"))
         self.located = "."
-        self.overridden: list[tuple[InputPath, str]] = []
         self.all_systems = False
-        self.offline = False
+        self.legacy = False
 
     def take(self, flag: str, values: list[str]) -> None:
         match flag:
-            case "--update-input":
-                self.wishes.updates.add(_input(flag, values[0]))
-            case "--override-input":
-                self.overridden.append((_input(flag, values[0]), values[1]))
-            case "--recreate-lock-file":
-                self.wishes.recreate = True
-            case "--no-update-lock-file":
-                self.wishes.change = False
-            case "--no-write-lock-file":
-                self.wishes.write = False
             case "--flake":
                 self.located = values[0]
             case "--all-systems":
                 self.all_systems = True
-            case "--offline":
-                self.offline = True
-            case "--refresh":
-                self.settings["tarball-ttl"] = "0"
+            case "--legacy":
+                self.legacy = True
+            case "--commit-lock-file":
+                self.locking.append((flag, values))
             case "--impure":
                 self.settings["pure-eval"] = "false"
             case _:
@@ -90,33 +75,25 @@ class FlakeOptions(Options):
     def complete(self) -> None:
         """Makes of the operands what the command takes them for. Raises UsageError."""
         if self.command == "update":
-            self.wishes.updates |= {_input("update", name) for name in self.operands}
-            self.wishes.recreate = not self.wishes.updates
+            self.locking += [("--update-input", [name]) for name in self.operands] or [("--recreate-lock-file", [])]
         elif len(self.operands) > 1:
             raise UsageError(f"'flake {self.command}' takes one flake, not {len(self.operands)}")
         elif self.operands:
             self.located = self.operands[0]
 
 
-def _input(flag: str, text: str) -> InputPath:
-    path = follows_path(text)
-    if not path:
-        raise UsageError(f"'{flag}' takes the name of an input, not '{text}'")
-    return path
-
-
 def main(words: Sequence[str], only: bool = False) -> int:
     """The command; answers its exit code."""
     from evaluator.command.running import evaluate
 
-    if not words or words[0] not in COMMANDS:
+    if not words or _ALIASES.get(words[0], words[0]) not in COMMANDS:
         if words and words[0] in ("--help", "help"):
             print(usage())
             return 0
         what = f"there is no 'flake {words[0]}'" if words else "'flake' needs to know what to do"
         sys.stderr.write(f"error: {what}\n{usage()}\n")
         return 1
-    options = FlakeOptions(words[0])
+    options = FlakeOptions(_ALIASES.get(words[0], words[0]))
     try:
         flags.take_all(options, words[1:])
         options.complete()
@@ -160,14 +137,19 @@ def _print(options: FlakeOptions) -> None:
 
 def _answers(options: FlakeOptions, session: Session) -> Iterator[str]:
     here = os.getcwd()
-    fetcher_of(session).network = not options.offline
-    for path, text in options.overridden:
-        options.wishes.overrides[path] = parse_located(text, here)
-    found = lock_flake(session, parse_located(options.located, here), options.wishes)
+    wishes = wishes_of(options, options.command in ("lock", "update"))
+    found = lock_flake(session, parse_located(options.located, here), wishes)
     if options.command == "metadata":
         yield json.dumps(_facts(found)) + "\n" if options.form == "json" else _told(found)
     elif options.command == "show":
-        yield outline(outputs_of(session, found), session, found, options.form == "json", options.all_systems)
+        yield outline(
+            outputs_of(session, found),
+            session,
+            found,
+            as_json=options.form == "json",
+            all_systems=options.all_systems,
+            legacy=options.legacy,
+        )
 
 
 def _facts(found: Locked) -> dict[str, object]:
@@ -204,8 +186,8 @@ def _told(found: Locked) -> str:
     modified = flake.locked.get("lastModified")
     if isinstance(modified, int):
         lines.append(f"{_bold('Last modified:')} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(modified))}")
+    lines.append(_bold("Inputs:"))
     if found.lock.root.inputs:
-        lines.append(_bold("Inputs:"))
         lines += _branches(found.lock.root, "", {id(found.lock.root)})
     return "\n".join(lines) + "\n"
 

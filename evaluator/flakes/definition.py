@@ -13,6 +13,7 @@ from evaluator.code.functions import FormalsLambda
 from evaluator.fetching import Tree
 from evaluator.flakes.fetcher import fetcher_of
 from evaluator.flakes.lock_file import InputPath
+from evaluator.flakes.own_settings import read_settings
 from evaluator.flakes.reference import parse_input, plain_address, shown
 from evaluator.runtime.errors import EvalError, TypeFault
 from evaluator.runtime.show import type_name
@@ -50,6 +51,8 @@ class Flake:
     folder: str
     description: str | None
     inputs: dict[str, Input]
+    #: What ``nixConfig`` says, as text.
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 def without_folder(ref: Ref, address: bool = False) -> Ref:
@@ -68,7 +71,7 @@ def fetch_tree(session: Session, ref: Ref) -> tuple[Tree, Ref, Ref]:
     """
     fetcher = fetcher_of(session)
     resolved = fetcher.resolved(session, ref)
-    tree = fetcher.tree(session, without_folder(resolved))
+    tree = fetcher.flake_tree(session, without_folder(resolved))
     locked = dict(tree.items)
     if "dir" in resolved:
         locked["dir"] = resolved["dir"]
@@ -123,7 +126,8 @@ def read_flake(
             for name in code.names:
                 if name != "self" and name not in inputs:
                     inputs[name] = Input(ref={"type": "indirect", "id": name})
-    return Flake(ref, resolved, locked, tree, folder, description, inputs)
+    settings = read_settings(session, value.find("nixConfig")) if value.has("nixConfig") else {}
+    return Flake(ref, resolved, locked, tree, folder, description, inputs, settings)
 
 
 def _computed(at: syntax.Expr, wanted: list[str]) -> list[str] | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
+from evaluator.code.coerce import canonical
 from evaluator.fetching import Tree, channel_url
 from evaluator.runtime.errors import EvalError, UnexpectedHash, Unrealised
 from store import store_path
@@ -64,6 +65,11 @@ class Fetcher:
     # --- what sessions ask ---------------------------------------------------------------------
 
     def tree(self, session: Session, items: dict[str, object]) -> Tree:
+        self._check(session, items)
+        return self.flake_tree(session, items)
+
+    def flake_tree(self, session: Session, items: dict[str, object]) -> Tree:
+        """:meth:`tree` for what a command line or a lock file names: a restricted evaluation may ask for that."""
         key = repr(sorted(items.items(), key=lambda item: item[0]))
         found = self._trees.get(key)
         if found is None:
@@ -80,6 +86,7 @@ class Fetcher:
         from builder.fetch.url import fetch_file, fetch_tarball
         from store.castore.services import StoreError
 
+        self._check(session, {"type": "download", "url": url})
         if not expected:
             who = "fetchTarball" if unpack else "fetchurl"
             if self.pure:
@@ -136,11 +143,26 @@ class Fetcher:
         return self.download(session, channel_url(entry), "source", True, "")
 
     def declare(self, session: Session, path: str, items: dict[str, object]) -> None:
+        self._check(session, items)
         known = session.fetches.get(path)
         if not isinstance(known, _Declared) or known.items != items:  # the same from elsewhere: the latest text counts
             session.fetches[path] = _Declared(self, session, path, items)
 
-    def _nix(self) -> Settings:
+    def _check(self, session: Session, items: dict[str, object]) -> None:
+        """Raises EvalError where evaluation is restricted, and must not ask for this."""
+        if not session.files.restricted or items.get("type") == "indirect":
+            return  # what a name means is asked for
+        known = _text(items, "url") or _text(items, "path")
+        if any(
+            is_below(address, prefix) for address in (known, describe(items)) for prefix in self.settings().allowed_uris
+        ):
+            return
+        if known.startswith(("/", "file://")):
+            session.files.origin(canonical(known.removeprefix("file://")))
+            return
+        raise EvalError(f"access to URI '{known or describe(items)}' is forbidden in restricted mode")
+
+    def settings(self) -> Settings:
         """Nix's configuration. Raises EvalError for one that cannot be read."""
         if self._configuration is None:
             from builder.settings import SettingsError, load
@@ -150,6 +172,12 @@ class Fetcher:
             except SettingsError as error:
                 raise EvalError(str(error)) from None
         return self._configuration
+
+    def reconfigure(self) -> None:
+        """The settings of the command line were changed."""
+        self._configuration = None
+        self._limits = None
+        self._registries = None
 
     def into(self, store: CastoreStore, permitted: bool) -> Fetcher:
         """The same for another store; ``permitted``: the user lets other machines be asked."""
@@ -173,7 +201,7 @@ class Fetcher:
             from builder.fetch.limits import Limits
             from evaluator.flakes import forges
 
-            nix = self._nix()
+            nix = self.settings()
             usual = Limits()
             limits = Limits(
                 network=self.network,
@@ -216,7 +244,7 @@ class Fetcher:
         if session.files.reads is not None:
             session.files.reads.refuse(f"it depends on what '{describe(items)}' means to registries")
         if self._registries is None:
-            self._registries = Registries(self._nix(), self.limits())
+            self._registries = Registries(self.settings(), self.limits())
         try:
             return self._registries.lookup(items)
         except FetchError as error:
@@ -302,9 +330,9 @@ class Fetcher:
 
     def _worktree(self, session: Session, items: dict[str, object], found: Worktree, name: str) -> Tree:
         if found.dirty:
-            if not self._nix().allow_dirty:
+            if not self.settings().allow_dirty:
                 raise EvalError(f"Git tree '{found.path}' is dirty: commit its changes, or allow it with --allow-dirty")
-            if self._nix().warn_dirty:
+            if self.settings().warn_dirty:
                 say(session, f"warning: Git tree '{found.path}' is dirty")
         stored, digest = _copied(session, found.path, name, found.keeps, found.path)
         session.files.add_worktree(stored, found.path)
@@ -476,6 +504,15 @@ def newest(path: str) -> int:
         for name in (*folders, *names):
             found = max(found, os.lstat(os.path.join(directory, name)).st_mtime)
     return int(found)
+
+
+def is_below(address: str, prefix: str) -> bool:
+    """Whether ``allowed-uris`` with this in it allows an address: the same, one below it, one of that scheme."""
+    if address == prefix:
+        return True
+    if not prefix or not address.startswith(prefix):
+        return False
+    return prefix[-1] == "/" or address[len(prefix)] == "/" or (prefix[-1] == ":" and ":" not in prefix[:-1])
 
 
 def _copied(

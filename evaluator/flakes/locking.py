@@ -13,13 +13,22 @@ from typing import TYPE_CHECKING
 
 from evaluator.builtins.control import say
 from evaluator.builtins.flake_refs import Ref
-from evaluator.flakes.definition import Flake, Input, fetch_flake, fetch_tree, read_flake, without_folder
+from evaluator.flakes.definition import (
+    Flake,
+    Input,
+    fetch_flake,
+    fetch_tree,
+    follows_path,
+    read_flake,
+    without_folder,
+)
 from evaluator.flakes.fetcher import fetcher_of
 from evaluator.flakes.lock_file import InputPath, LockFile, Node, difference, is_locked, path_text, read
-from evaluator.flakes.reference import is_relative, shown
+from evaluator.flakes.reference import is_relative, parse_located, shown
 from evaluator.runtime.errors import EvalError
 
 if TYPE_CHECKING:
+    from evaluator.command.flags import Options
     from evaluator.session import Session
 
 
@@ -28,7 +37,8 @@ class Wishes:
     """What is wanted of locking.
 
     ``recreate``: look at no old lock file. ``updates``: inputs to lock anew. ``overrides``: what inputs are to be
-    instead. ``change``: whether the lock file may need to be changed. ``write``: whether it is then written.
+    instead. ``change``: whether the lock file may need to be changed. ``write``: whether it is then written, and with
+    ``commit`` committed.
     """
 
     recreate: bool = False
@@ -36,6 +46,35 @@ class Wishes:
     overrides: dict[InputPath, Ref] = field(default_factory=dict)
     change: bool = True
     write: bool = False
+    commit: bool = False
+
+
+def wishes_of(options: Options, write: bool) -> Wishes:
+    """What a command line says about locking. Raises EvalError for what names no input or flake."""
+    wishes = Wishes(write=write)
+    for flag, values in options.locking:
+        match flag:
+            case "--update-input":
+                wishes.updates.add(named_input(flag, values[0]))
+            case "--override-input":
+                wishes.overrides[named_input(flag, values[0])] = parse_located(values[1], os.getcwd())
+            case "--recreate-lock-file":
+                wishes.recreate = True
+            case "--no-update-lock-file":
+                wishes.change = False
+            case "--no-write-lock-file":
+                wishes.write = False
+            case "--commit-lock-file":
+                wishes.commit = True
+    return wishes
+
+
+def named_input(flag: str, text: str) -> InputPath:
+    """The way to an input that a command line names: ``a/b`` is the input b of the input a. Raises EvalError."""
+    path = follows_path(text)
+    if not path:
+        raise EvalError(f"'{flag}' takes the name of an input, not '{text}'")
+    return path
 
 
 @dataclass
@@ -142,6 +181,11 @@ def _changed(session: Session, found: Locked, wishes: Wishes) -> None:
         what = f"cannot have Git track '{path}'"
         try:
             git(folder, "add", "--intent-to-add", "--", "flake.lock", limits=limits, what=what)
+            if wishes.commit:
+                what = f"cannot commit '{path}'"
+                title = f"flake.lock: {'Add' if doing == 'creating' else 'Update'}"
+                text = f"{title}\n\nFlake lock file updates:\n\n{changes}\n"
+                git(folder, "commit", "--quiet", "-m", text, "--", "flake.lock", limits=limits, what=what)
         except FetchError as error:
             raise EvalError(str(error)) from None
     # From here on the tree is another one.

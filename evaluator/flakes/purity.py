@@ -1,18 +1,71 @@
 """Pure evaluation: what ``--pure-eval`` says, and what holds of flakes unless ``--impure`` says otherwise.
 
-Specification: the Nix manual, "nix.conf", ``pure-eval``.
+And restricted evaluation, for expressions of strangers: files on the search path, and addresses that are allowed.
+
+Specification: the Nix manual, "nix.conf", ``pure-eval``, ``restrict-eval``, ``allowed-uris``.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from typing import TYPE_CHECKING
 
+from evaluator.code.coerce import canonical
+from evaluator.command.settings import is_on
 from evaluator.flakes.fetcher import fetcher_of
 
 if TYPE_CHECKING:
     from evaluator.session import Session
 
+#: What a setting that concerns this module may be read from, if it is there.
+_SETTING = re.compile(r"\b(?:pure-eval|restrict-eval|include)\b")
 _SURROUNDINGS = ("currentSystem", "currentTime")
+
+
+def confine(session: Session, settings: dict[str, str]) -> None:
+    """Makes a new session pure or restricted, if the command line's settings or Nix's configuration say so.
+
+    Raises EvalError for a configuration that cannot be read.
+    """
+    is_configured = _is_configured()
+    for name, confine_so in (("restrict-eval", restrict), ("pure-eval", make_pure)):
+        if name in settings:
+            wanted = is_on(settings, name)
+        elif is_configured:
+            nix = fetcher_of(session).settings()
+            wanted = nix.pure_eval if name == "pure-eval" else nix.restrict_eval
+        else:
+            wanted = False
+        if wanted:
+            confine_so(session)
+
+
+def _is_configured() -> bool:
+    """Whether one of the settings may be in Nix's configuration, which takes longer to read than to look at."""
+    if _SETTING.search(os.environ.get("NIX_CONFIG", "")):
+        return True
+    from builder.settings import configuration_files
+
+    for path in configuration_files(os.environ):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                if _SETTING.search(file.read()):
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def restrict(session: Session) -> None:
+    """From now on evaluation reads only the store and what is on the search path, and sees no variables.
+
+    Addresses are asked only where the setting ``allowed-uris`` has them.
+    """
+    for _, root in session.search_path:
+        if ":" not in root:
+            session.files.admit(canonical(os.path.abspath(root)))
+    session.files.restricted = True
 
 
 def make_pure(session: Session) -> None:

@@ -97,8 +97,9 @@ class Files:
         self._texts: Final[dict[str, bytes]] = {}
         self._in_place: Final[set[str]] = set()
         self._worktrees: Final[dict[str, str]] = {}
-        #: In a pure evaluation only the store may be read, and what was admitted.
+        #: In a pure evaluation, and in a restricted one, only the store may be read, and what was admitted.
         self.pure = False
+        self.restricted = False
         self._admitted: Final[set[str]] = set()
         self._laid_out: Final[set[str]] = set()
 
@@ -129,7 +130,7 @@ class Files:
         What a filter left out is at a path where nothing is.
         """
         if not path.startswith(_STORE):
-            if self.pure:
+            if self.pure or self.restricted:
                 self._expect_admitted(path)
             return path
         end = path.find("/", len(_STORE))
@@ -500,18 +501,34 @@ class Files:
         raise self._failure(f"too many symbolic links at '{path}'")
 
     def admit(self, path: str) -> None:
-        """A pure evaluation may read what is at ``path`` and below."""
+        """A pure or restricted evaluation may read what is at ``path`` and below."""
         self._admitted.add(path)
 
     def _expect_admitted(self, path: str) -> None:
         if path == STORE_DIR or path.startswith(FOLDER + "/"):
             return
+        if not self._is_admitted(path):
+            raise self._forbidden("absolute", path)
+        # A link may lead out again. (What was admitted may be a link itself.)
+        real = os.path.realpath(path)
+        if real != path and not real.startswith(_STORE) and not self._is_admitted(real):
+            for admitted in self._admitted:
+                top = os.path.realpath(admitted)
+                if real == top or real.startswith(top + "/"):
+                    return
+            raise self._forbidden("canonical", real)
+
+    def _is_admitted(self, path: str) -> bool:
         for admitted in self._admitted:
             if path == admitted or path.startswith(admitted + "/"):
-                return
-        raise self._failure(
-            f"access to absolute path '{path}' is forbidden in pure eval mode (use '--impure' to override)"
-        )
+                return True
+        return False
+
+    def _forbidden(self, kind: str, path: str) -> EvalError:
+        mode = "pure eval mode (use '--impure' to override)" if self.pure else "restricted mode"
+        message = f"access to {kind} path '{path}' is forbidden in {mode}"
+        self._failure(message)
+        return Forbidden(message)
 
     def add_worktree(self, store_path: str, top: str) -> None:
         """The store object ``store_path`` is the working tree ``top`` without the files that Git does not track."""
@@ -534,6 +551,11 @@ class Files:
         if self.reads is not None:
             self.reads.refuse(message)
         return EvalError(message)
+
+
+@final
+class Forbidden(EvalError):
+    """Something that a pure or restricted evaluation may not read."""
 
 
 def _archived(content: bytes, executable: bool) -> bytes:

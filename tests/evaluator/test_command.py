@@ -128,8 +128,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--option", "no-such", "x"], "unknown setting 'no-such'"),
         (["--option", "pure-eval", "maybe"], "Boolean setting 'pure-eval' has invalid value 'maybe'"),
-        (["--restrict-eval"], "'restrict-eval' is not supported yet"),
-        (["--option", "restrict-eval", "true"], "'restrict-eval' is not supported yet"),
+        (["--abort-on-warn"], "'abort-on-warn' is not supported yet"),
+        (["--option", "abort-on-warn", "true"], "'abort-on-warn' is not supported yet"),
         (["--no-pure-eval", "--option", "cores", "2", "--extra-experimental-features", "x"], ""),
     ],
 )

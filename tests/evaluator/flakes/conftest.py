@@ -81,9 +81,9 @@ class World:
         """Runs ``tvix-eval``."""
         return self._run([sys.executable, "-m", "evaluator.cli", *words], cwd, ok)
 
-    def build(self, *words: str, cwd: Path | None = None) -> Done:
+    def build(self, *words: str, cwd: Path | None = None, ok: bool = True) -> Done:
         """Runs ``tvix-build``."""
-        return self._run([sys.executable, "-m", "evaluator.building.cli", *words], cwd, True)
+        return self._run([sys.executable, "-m", "evaluator.building.cli", *words], cwd, ok)
 
     def nix(self, *words: str, cwd: Path | None = None, ok: bool = True) -> Done:
         """Runs ``nix``."""

@@ -117,6 +117,58 @@ def test_the_outline_shows_what_there_is(world: World, flake: Repository) -> Non
     assert shape["lib"] == {"type": "unknown"}
 
 
+EVERYTHING = """{
+  description = "d";
+  outputs = { self }: let d = n: derivation { name = n; system = "x86_64-linux"; builder = "x"; }; in {
+    packages.x86_64-linux = { default = d "p"; q = d "q-1.0" // { meta.description = "says"; }; };
+    legacyPackages.x86_64-linux = { l = d "l"; s.t = d "t"; u = { recurseForDerivations = true; v = d "v"; }; };
+    checks.x86_64-linux.c = d "c";
+    devShells.x86_64-linux.default = d "sh"; devShell.x86_64-linux = d "sh2";
+    defaultPackage.x86_64-linux = d "dp"; formatter.x86_64-linux = d "f";
+    apps.x86_64-linux.a = { type = "app"; program = "/x"; };
+    defaultApp.x86_64-linux = { type = "app"; program = "/y"; };
+    hydraJobs = { x.y = d "h"; k = d "k"; };
+    overlay = final: prev: { }; overlays.o = final: prev: { };
+    nixosModule = { ... }: { }; nixosModules.m = { ... }: { }; nixosConfigurations.n = { };
+    templates.t = { path = ./.; description = "tt"; }; defaultTemplate = { path = ./.; description = "dt"; };
+    lib.x = 1; other = 2; nested.a.b = d "no";
+  };
+}
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--legacy"], ["--json", "--legacy"]])
+def test_the_outline_is_that_of_nix(world: World, reference: World, words: list[str]) -> None:
+    place = world.repository("top", EVERYTHING).path
+    ours = world.tvix("flake", "show", *words, cwd=place).out
+    theirs = re.sub("\x1b\\[[0-9;]*m", "", reference.nix("flake", "show", *words, cwd=place).out)
+    if "--json" in words:
+        assert json.loads(ours) == json.loads(theirs)
+    elif words:
+        assert ours == theirs
+    else:
+        # That something is left out is said by later versions of Nix.
+        assert ours.replace("│   └───x86_64-linux omitted (use '--legacy' to show)\n", "") == theirs
+
+
+def test_info_is_metadata(world: World, flake: Repository) -> None:
+    words = ["--json", str(flake.path)]
+    assert world.tvix("flake", "info", *words).out == world.tvix("flake", "metadata", *words).out
+
+
+def test_a_lock_file_may_be_committed(world: World, reference: World) -> None:
+    world.repository("leaf", "{ outputs = { self }: { value = 1; }; }")
+    world.environment |= {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "A"}
+    world.environment["GIT_COMMITTER_EMAIL"] = "a@b"
+    logs: list[str] = []
+    for name, run in (("ours", world.tvix), ("theirs", reference.nix)):
+        found = world.repository(name, '{ inputs.leaf.url = "git+file://@/leaf"; outputs = { self, leaf }: { }; }')
+        run("flake", "lock", "--commit-lock-file", cwd=found.path)
+        assert found.git("status", "--short") == ""
+        logs.append(found.git("log", "-1", "--format=%B"))
+    assert logs[0] == logs[1]
+
+
 def test_get_flake(world: World, flake: Repository) -> None:
     text = f'(builtins.getFlake "git+file://{flake.path}").lib.answer'
     assert world.tvix("--eval", "-E", text).out == "42\n"
