@@ -93,9 +93,10 @@ def config(job: Job, *, user_namespace: bool, resources: bool) -> dict[str, Any]
         linux["gidMappings"] = [{"containerID": GID, "hostID": 0, "size": 1}]
     if resources:
         namespaces.append("cgroup")
-        linux["cgroupsPath"] = f"/tvix-lsp-{job.name}"
+        # Without the first slash it is inside the groups that the runtime is started in, which have the limits.
+        linux["cgroupsPath"] = f"tvix-lsp-{job.name}" if job.groups else f"/tvix-lsp-{job.name}"
         wanted: dict[str, Any] = {"pids": {"limit": job.processes or PROCESSES}}
-        if job.memory:
+        if job.memory and not job.groups:
             wanted["memory"] = {"limit": job.memory, "swap": job.memory}
         if job.devices:
             wanted["devices"] = [{"allow": True, **_numbers(path), "access": "rw"} for path in job.devices]

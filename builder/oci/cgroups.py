@@ -62,6 +62,7 @@ class Group:
 
     def __init__(self, hierarchy: Hierarchy, name: str) -> None:
         self._version = hierarchy.version
+        self._alarm = -1  # a descriptor that counts how often the limit of memory was met, where groups inside are
         self._folders = {controller: folder / name for controller, folder in hierarchy.folders.items()}
 
     def make(self, memory: int, processes: int) -> None:
@@ -81,6 +82,17 @@ class Group:
                 (pool / "memory.limit_in_bytes").write_text(str(memory))
                 with suppress(OSError):  # where swap is not accounted for
                     (pool / "memory.memsw.limit_in_bytes").write_text(str(memory))
+
+    def watch(self) -> None:
+        """Notice also when the kernel kills something in groups inside this one, which version 1 counts only there."""
+        if self._version == 1:
+            pool = self._folders["memory"]
+            control = os.open(pool / "memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+                (pool / "cgroup.event_control").write_text(f"{self._alarm} {control}")
+            finally:
+                os.close(control)
 
     def _make(self, folder: Path) -> None:
         for _ in range(10):
@@ -111,6 +123,9 @@ class Group:
 
     def ran_out_of_memory(self) -> bool:
         """Whether the kernel killed a process for the limit's sake."""
+        if self._alarm >= 0:
+            with suppress(BlockingIOError):
+                return os.eventfd_read(self._alarm) > 0
         name = "memory.events" if self._version == 2 else "memory.oom_control"
         with suppress(OSError):
             for line in (self._folders["memory"] / name).read_text().splitlines():
@@ -121,6 +136,9 @@ class Group:
 
     def remove(self) -> None:
         """Kill what is in it, and remove it. Nothing if it is not there."""
+        if self._alarm >= 0:
+            os.close(self._alarm)
+            self._alarm = -1
         for folder in set(self._folders.values()):
             for attempt in range(100):
                 try:

@@ -181,12 +181,17 @@ class _Build:
     def events(self, cancel: threading.Event) -> Iterator[BuildEvent]:
         request = self.request
         name = self.folder.name
-        group = Group(self.hierarchy, name) if self.hierarchy and not self.runtime.groups_itself else None
+        # A runtime that makes groups itself makes them in ours; under version 2 no process may be where groups are.
+        nests = self.runtime.groups_itself and os.geteuid() == 0
+        ours = not self.runtime.groups_itself or (nests and self.hierarchy is not None and self.hierarchy.version == 1)
+        group = Group(self.hierarchy, name) if self.hierarchy and ours else None
         job = self._job(group)
         yield Started(self.runtime.name)
         try:
             if group:
                 group.make(job.memory, job.processes or PROCESSES)
+                if nests:
+                    group.watch()
             (self.folder / _RUNTIME).write_text(self.runtime.name)
             command = self.runtime.command(job, request.constraints.system)
             run = Run(command, request.constraints, cancel, lambda: self.runtime.init(job), self.runtime.owner)
