@@ -78,7 +78,7 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
 
 
 def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
-    from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted, UnexpectedHash
+    from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted, UnexpectedHash, Unrealised
 
     try:
         print_answers(options)
@@ -90,6 +90,8 @@ def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
 
         flush()
         complain(report(error, options.show_trace or is_on(options.settings, "show-trace")))
+        if isinstance(error, Unrealised) and not options.writes():
+            complain("       with --read-write-mode evaluation builds or fetches what it reads")
         if isinstance(error, BuildFailure) or isinstance(error, UnexpectedHash):
             return error.exit_code
     except Interrupted as stop:

@@ -14,6 +14,8 @@ _FEW: Final = 5
 _ROOM: Final = 3
 """A trace that is not asked for ends when it is longer; a frame with a place counts twice."""
 _WIDEST: Final = 300
+_MARK: Final = 20
+"""So much of a long line is shown behind the column at least."""
 
 
 def excerpt(place: Place) -> list[str]:
@@ -22,18 +24,21 @@ def excerpt(place: Place) -> list[str]:
     line, _ = place.file.line_column(place.start)
     lines = text.split("\n")
     begin = text.rfind("\n", 0, place.start) + 1
+    column = place.start - begin
+    # Of a very long line that part is shown which has the column in it.
+    first = 0 if column < _WIDEST - _MARK else column - _WIDEST // 2
     shown: list[str] = []
     for number in (line - 1, line, line + 1):
         if not 1 <= number <= len(lines):
             continue
         content = lines[number - 1].rstrip("\r")
-        if len(content) > _WIDEST:
-            content = content[:_WIDEST] + "…"
-        shown.append(f" {number:5}| {content}")
+        left = first if number == line else 0
+        mark = "…" if left else ""
+        right = "…" if len(content) > left + _WIDEST else ""
+        shown.append(f" {number:5}| {mark}{content[left : left + _WIDEST]}{right}")
         if number == line:
-            column = place.start - begin
-            pad = "".join(["\t" if char == "\t" else " " for char in text[begin : begin + min(column, _WIDEST)]])
-            shown.append(f"      | {pad}^")
+            pad = "".join(["\t" if char == "\t" else " " for char in text[begin + left : place.start]])
+            shown.append(f"      | {' ' * len(mark)}{pad}^")
     return shown
 
 

@@ -213,6 +213,9 @@ def server(
     described = [path.read_bytes() for path in (STORE_DESCRIPTORS, descriptors) if path is not None]
     reflection = Reflection(*described, offered=set(services))
     made.add_generic_rpc_handlers(tuple(reflection.handlers()))
+    _, colon, number = address.rpartition(":")
+    if not address.startswith("unix") and not (colon and number.isdecimal() and int(number) < 1 << 16):
+        raise StoreError(f"cannot listen on '{address}': it is HOST:PORT, with a port up to 65535, or unix:PATH")
     try:
         if certificates is None:
             port = made.add_insecure_port(address)

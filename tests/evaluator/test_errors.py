@@ -43,6 +43,15 @@ def failure(expression: str, directory: str = "/") -> EvalError:
     return caught.value
 
 
+@pytest.mark.parametrize("before", [0, 10, 279, 280, 300, 1000, 9000])
+@pytest.mark.parametrize("after", [0, 15, 400, 9000])
+def test_a_caret_stands_under_its_column_in_a_long_line(before: int, after: int) -> None:
+    text = f"[ {'1 ' * (before // 2)} (1 + wrong) {'2 ' * (after // 2)} ]"
+    first, caret = report(failure(f"builtins.deepSeq {text} 1")).split("\n")[2:4]
+    assert first[caret.index("^") :].startswith("wrong")
+    assert len(first) < 330
+
+
 def test_report_without_a_trace() -> None:
     assert report(failure("1 +\n  nothing\n")).split("\n") == [
         "error: undefined variable 'nothing'",

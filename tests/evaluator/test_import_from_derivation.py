@@ -112,6 +112,7 @@ def test_read_only_and_forbidden(program: Path) -> None:
     code, _, err = run(program, "-A", "text")
     assert code == 1
     assert "-text.drv' is not valid" in err
+    assert "with --read-write-mode" in err
     for flag in ("--no-ifd", "--no-allow-import-from-derivation"):
         code, _, err = run(program, "--read-write-mode", flag, "-A", "text")
         assert code == 1

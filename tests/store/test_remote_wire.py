@@ -204,6 +204,12 @@ def test_certificates_that_do_not_go_together(tmp_path: Path) -> None:
 # ---- deadlines and status codes
 
 
+@pytest.mark.parametrize("address", ["localhost", "localhost:", "localhost:99999", "localhost:x", "8090"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(StoreError, match="it is HOST:PORT, with a port up to 65535, or unix:PATH"):
+        server(MemoryCastore(), address)
+
+
 class Odd(MemoryCastore):
     """A castore whose blobs do what a test wants."""
 
