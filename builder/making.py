@@ -132,10 +132,14 @@ class Making:
         if not is_fetch(drv):
             raise BuildFailed(drv_path, f"there is no builder '{drv.builder}'", (), "unbuildable")
         said: deque[str] = deque(maxlen=self.tail)
+        log = self.logs.begin(drv_path) if self.logs is not None else None
 
         def say(line: str) -> None:
             said.append(line)
-            hear(LogLine(line.encode("utf-8", "surrogateescape")))
+            told = line.encode("utf-8", "surrogateescape")
+            if log is not None:
+                log.write(told)
+            hear(LogLine(told))
 
         hear(Started("fetch"))
         limits = dataclasses.replace(self.fetching or fetch.Limits(), cancel=cancel)
@@ -147,6 +151,9 @@ class Making:
             if cancel.is_set():
                 raise Cancelled(f"fetching for '{drv_path}' was cancelled") from None
             raise BuildFailed(drv_path, str(error), tuple(said)) from None
+        finally:
+            if log is not None:
+                log.end()
         for info in made.values():
             if info.deriver is None:
                 self.store.put_info(replace(info, deriver=drv_path))

@@ -323,6 +323,19 @@ def test_a_server_that_ends_leaves_no_build(place: Place) -> None:
     assert list((place.folder / "there/builder/builds").iterdir()) == []
 
 
+def test_the_log_of_a_fetch(place: Place) -> None:
+    (place.folder / "fetch.nix").write_text(
+        """derivation {
+          name = "x"; system = "builtin"; builder = "builtin:fetchurl"; url = "file:///no/such/file";
+          outputHash = "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="; outputHashMode = "flat";
+        }"""
+    )
+    said = place.run("fetch.nix", code=100).stderr
+    (command,) = [line for line in said.splitlines() if "For full logs" in line]
+    logged = place.run("log", command.split("'")[1].split()[-1]).stdout
+    assert "cannot fetch 'file:///no/such/file'" in logged
+
+
 def test_the_log_of_what_was_not_built(place: Place) -> None:
     assert "neither a store path" in place.run("log", "default.nix", code=1).stderr
     assert "no log of" in place.run("log", "/nix/store/00000000000000000000000000000000-x.drv", code=1).stderr
