@@ -81,7 +81,7 @@ def _limits(used: Trial | None) -> list[Finding]:
     found.append(Finding("processors", "weak", "builders are told how many to use (NIX_BUILD_CORES), not held to it"))
     found.append(Finding("time, silence and log", "ok", "limited by the builder itself"))
     found.append(
-        Finding("size of outputs", "weak", "each file is limited while it is written, the whole when it is finished")
+        Finding("size of outputs", "ok", "of each file by the kernel, of the whole by looking at it twice a second")
     )
     return found
 

@@ -1,6 +1,6 @@
 """One program run under a pseudoterminal, as Nix runs builders: its log line by line, its end, what it used.
 
-Limits of time, silence and log are kept here; those of memory and processes are the container's.
+Limits of time, silence, log and disk are kept here; those of memory and processes are the container's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from store.records import dataclass, field
 TAIL = 25
 _LONGEST_LINE = 1 << 16  # longer ones come in pieces
 _LOOK = 0.05  # seconds between looks at the cancel flag
+_MEASURE = 0.5  # seconds between looks at what was written, at least
 _PATIENCE = 10.0  # seconds that a killed program may take
 _PIECE = 1 << 16
 
@@ -53,12 +54,15 @@ class Run:
         cancel: threading.Event,
         init: Callable[[], int | None],
         owner: tuple[int, int],
+        written: Callable[[], int] = lambda: 0,
     ) -> None:
         self.ending = Ending()
         self.tail: deque[bytes] = deque(maxlen=TAIL)
         self._constraints = constraints
         self._cancel = cancel
         self._init = init
+        self._size = written
+        self._measure = 0.0  # when to look again how much was written
         self._line = b""
         self._written = 0
         self._began = self._heard = time.monotonic()
@@ -138,6 +142,11 @@ class Run:
             self.stop(Why.SILENCE, f"timed out after {constraints.silence} seconds of silence")
         elif constraints.log_size and self._written > constraints.log_size:
             self.stop(Why.LOG, f"killed after writing more than {constraints.log_size} bytes of log output")
+        elif constraints.output_size and now > self._measure:
+            if self._size() > constraints.output_size:
+                self.stop(Why.OUTPUT, f"killed after writing more than {constraints.output_size} bytes of files")
+            took = time.monotonic() - now
+            self._measure = now + max(_MEASURE, 20 * took)  # a large tree takes its time
 
     def _read(self) -> bytes:
         try:

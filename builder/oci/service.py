@@ -194,7 +194,9 @@ class _Build:
                     group.watch()
             (self.folder / _RUNTIME).write_text(self.runtime.name)
             command = self.runtime.command(job, request.constraints.system)
-            run = Run(command, request.constraints, cancel, lambda: self.runtime.init(job), self.runtime.owner)
+            run = Run(
+                command, request.constraints, cancel, lambda: self.runtime.init(job), self.runtime.owner, self._written
+            )
             try:
                 yield from run.events()
             finally:
@@ -217,6 +219,19 @@ class _Build:
         if self.service.keep_failed is not None and failed.why is not Why.CANCELLED:
             failed = replace(failed, kept=self._keep(self.service.keep_failed))
         yield failed
+
+    def _written(self) -> int:
+        """Bytes on disk of all that was written so far, as far as it can be looked at meanwhile."""
+        total = 0
+        pending = [str(self.store_folder), *(str(self.folder / path) for path in ("build", "tmp"))]
+        while pending:
+            with suppress(OSError), os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    with suppress(OSError):
+                        if entry.is_dir(follow_symlinks=False):
+                            pending.append(entry.path)
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        return total
 
     def _job(self, group: Group | None) -> Job:
         """Lay everything out on disk."""

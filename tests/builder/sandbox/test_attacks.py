@@ -95,6 +95,14 @@ def test_memory_that_is_not_the_reason_is_not_blamed(sandbox: Sandbox) -> None:
     assert built.failed.why is Why.EXIT
 
 
+@pytest.mark.parametrize("place", ["$out", "/build", "/tmp"])
+def test_disk_bomb_is_ended(sandbox: Sandbox, place: str) -> None:
+    script = f"mkdir -p {place}; i=0; while true; do head -c 100000 /dev/zero > {place}/$i; i=$((i + 1)); done"
+    built = sandbox.build(sandbox.derivation(script), Limits(output_size=4 << 20, seconds=120))
+    assert built.failed.why is Why.OUTPUT
+    assert built.failed.message == "killed after writing more than 4194304 bytes of files"
+
+
 def test_log_bomb_is_ended(sandbox: Sandbox) -> None:
     built = sandbox.build(sandbox.derivation("yes a line that goes on"), Limits(log_size=1 << 20, seconds=60))
     assert built.failed.why is Why.LOG
