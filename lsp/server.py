@@ -200,7 +200,7 @@ class Server(LanguageServer):
             log.debug("the client does not watch files: %s", error)
 
     def _files_changed(self, params: types.DidChangeWatchedFilesParams) -> None:
-        for complaint in self.session.reread():
+        for complaint in self.session.files_changed():
             log.warning("%s", complaint)
 
     # --- documents -------------------------------------------------------------------------------

@@ -134,6 +134,13 @@ class Session:
         if self._worker is not None:
             self._worker.allow(elements)
 
+    def files_changed(self) -> list[str]:
+        """Settings or lock files were changed on disk. Complaints are for the log."""
+        complaints = self.reread()
+        if self._worker is not None:
+            self._worker.refresh()
+        return complaints
+
     def stop_builds(self) -> None:
         """The user wants nothing built now."""
         if self._worker is not None:

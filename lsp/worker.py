@@ -28,6 +28,7 @@ from evaluator.service.protocol import (
     Failure,
     FromWorker,
     Members,
+    Refresh,
     Scope,
     Status,
     StopBuilds,
@@ -283,6 +284,11 @@ class Worker:
         """Has everything end that is being built."""
         if self._process is not None:
             self._process.send(StopBuilds())
+
+    def refresh(self) -> None:
+        """Tells the worker that files which it may have read were changed on disk."""
+        if self._process is not None:
+            self._process.send(Refresh())
 
     async def ask(self, make: Callable[[int, int], Question], seconds: float = 0.0) -> Answer:
         """Asks what ``make(id, budget_ms)`` says. Never raises, but for the cancellation of the task that asks.

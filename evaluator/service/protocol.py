@@ -39,6 +39,7 @@ __all__ = [
     "Location",
     "Member",
     "Members",
+    "Refresh",
     "Scope",
     "Status",
     "StopBuilds",
@@ -49,7 +50,7 @@ __all__ = [
     "write_frame",
 ]
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 # --- to the worker -------------------------------------------------------------------------------
 
@@ -132,13 +133,19 @@ class StopBuilds(msgspec.Struct, frozen=True, tag=True):
     """Nobody wants what is being built: it ends, and is not begun again unless it is allowed anew."""
 
 
+class Refresh(msgspec.Struct, frozen=True, tag=True):
+    """Files on disk that evaluation depends on are others than they were: answers may be, too."""
+
+
 class Cancel(msgspec.Struct, frozen=True, tag=True):
     """Stops the question with this id, running or queued."""
 
     id: int
 
 
-ToWorker = Configure | Document | Describe | Members | Scope | Arguments | Diagnose | Allow | StopBuilds | Cancel
+ToWorker = (
+    Configure | Document | Describe | Members | Scope | Arguments | Diagnose | Allow | StopBuilds | Refresh | Cancel
+)
 
 # --- from the worker -----------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from evaluator.service.protocol import (
     Document,
     FromWorker,
     Members,
+    Refresh,
     Scope,
     Status,
     StopBuilds,
@@ -114,7 +115,7 @@ class Worker:
                     if message.id in self._open:
                         self._cancelled.add(message.id)
                     continue
-                if not isinstance(message, Configure | Document | Allow | StopBuilds):
+                if not isinstance(message, Configure | Document | Allow | StopBuilds | Refresh):
                     self._open.add(message.id)
                 self._put(message)
         except (ValueError, OSError) as error:
@@ -156,6 +157,9 @@ class Worker:
                 self._allow(message)
             elif isinstance(message, StopBuilds):
                 self._stop_builds()
+            elif isinstance(message, Refresh):
+                self._answers_changed()
+                self._show_builds(changed=True)
             elif isinstance(message, Diagnose):
                 self._background.append(functools.partial(self._diagnose, message))
             else:

@@ -26,6 +26,7 @@ from evaluator.service.protocol import (
     FromWorker,
     Location,
     Member,
+    Refresh,
     Scope,
     Status,
     StopBuilds,
@@ -67,7 +68,7 @@ def main() -> None:
         if isinstance(message, Cancel):
             say(Answer(message.id, "cancelled"))
             continue
-        if isinstance(message, Allow | StopBuilds):
+        if isinstance(message, Allow | StopBuilds | Refresh):
             continue
         if isinstance(message, Diagnose):
             say(Answer(message.id, "value"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -98,9 +99,10 @@ async def opened(editor: StartEditor, project: Path, builds: str = "ask") -> tup
 
 
 async def known(session: Editor, uri: str, at: str, text: str) -> None:
-    """Waits until hover says so: what is on this machine is looked at aside."""
-    while text not in (shown := await session.hover(uri, at)):
-        assert "is being fetched" in shown or "before the latest edit" in shown, shown
+    """Waits until hover says so: what is on this machine is looked at aside, and evaluation catches up with edits."""
+    async with asyncio.timeout(60):
+        while text not in await session.hover(uri, at):
+            await asyncio.sleep(0.02)
 
 
 async def test_what_the_inputs_are(editor: StartEditor, project: Path) -> None:
@@ -155,6 +157,29 @@ async def test_functions_that_nobody_calls(editor: StartEditor, project: Path) -
     session, uri = await opened(editor, project)
     await known(session, uri, "prev.fig|let", "figlet-2.2.5")
     assert "callPackage" in await session.labels(uri, "prev.|figlet")
+
+
+async def test_a_lock_file_that_changes_on_disk(editor: StartEditor, project: Path) -> None:
+    """Somebody updates it in a terminal: the answers follow, although nothing was typed."""
+    other = project.parent / "other"
+    shutil.copytree(project.parent / "library", other)
+    text = (other / "flake.nix").read_text()
+    (other / "flake.nix").write_text(text.replace("figlet-2.2.5", "figlet-2.2.6"))
+
+    def lock(library: Path) -> None:
+        command = [sys.executable, "-P", "-m", "evaluator.cli", "flake", "lock", str(project)]
+        command += ["--override-input", "library", f"path:{library}"]
+        environment = {**os.environ, **surroundings(project), "PYTHONPATH": PACKAGES}
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+
+    lock(project.parent / "library")
+    session, _ = await opened(editor, project)
+    uri = session.open(project / "package.nix")
+    await known(session, uri, "ti|tle", '"figlet-2.2.51.2"')
+    lock(other)
+    changed = types.FileEvent(from_path(str(project / "flake.lock")), types.FileChangeType.Changed)
+    session.client.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([changed]))
+    await known(session, uri, "ti|tle", '"figlet-2.2.61.2"')
 
 
 async def test_what_git_does_not_track(editor: StartEditor, project: Path) -> None:
