@@ -24,7 +24,7 @@ from store.backends.local.castore import LocalCastore
 from store.backends.local.check import repair, verify
 from store.backends.local.collect import collect
 from store.castore.path_info import PathInfo
-from store.castore.services import Corrupt, Full, Refused, StoreError
+from store.castore.services import Corrupt, Full, ReadOnly, Refused, StoreError
 from store.composition import local_store, open_store
 from store.composition.castore_store import CastoreStore
 from store.hashes import Hash, hash_bytes
@@ -263,6 +263,16 @@ def test_a_full_disk_loses_nothing(small_disk: Path, make_tree: MakeTree) -> Non
 
 
 # ---- caches that lie
+
+
+def test_a_store_that_cannot_be_written_to_says_so(tmp_path: Path) -> None:
+    (tmp_path / "store.db").mkdir()
+    with (
+        pytest.raises(ReadOnly, match=r"store\.db cannot be written to, .*: .*; let this user write there"),
+        open_store(f"local:{tmp_path}") as store,
+    ):
+        store.query("/nix/store/" + "0" * 32 + "-x")
+
 
 KEY = SecretKey.generate("honest-1")
 

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from store.castore.services import Corrupt, Full, StoreError
+from store.castore.services import Corrupt, Full, ReadOnly, StoreError
 
 VERSION = 2
 _UPGRADED = (0, 1)  # what is made into it by making the tables that are missing; 1 had no realisations
@@ -96,4 +96,9 @@ def as_store_error(error: sqlite3.Error, path: Path) -> StoreError:
         return Full(f"no room left for {path}: {text}; nothing that was stored before is lost")
     if name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB":
         return Corrupt(f"{path}: {text}")
+    if name.startswith("SQLITE_CANTOPEN") or name.startswith("SQLITE_READONLY"):
+        return ReadOnly(
+            f"{path} cannot be written to, which even reading a store takes: {text}; let this user write there, or "
+            "name another store"
+        )
     return StoreError(f"{path}: {text}")
