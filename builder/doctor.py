@@ -78,7 +78,13 @@ def _limits(used: Trial | None) -> list[Finding]:
         who = "an ordinary user" if os.geteuid() else "this process"
         why = f"{who} may make no control groups here: limited for each process (RLIMIT_AS, RLIMIT_NPROC) instead"
         found = [Finding("memory and processes", "weak", why)]
-    found.append(Finding("processors", "weak", "builders are told how many to use (NIX_BUILD_CORES), not held to it"))
+    told = "builders are told how many to use (NIX_BUILD_CORES)"
+    if hierarchy is not None and hierarchy.processors is not None:
+        found.append(
+            Finding("processors", "ok", f"{told}; with enforce-cores = true they get no more time than these have")
+        )
+    else:
+        found.append(Finding("processors", "weak", f"{told}, not held to it: no control groups for their time here"))
     found.append(Finding("time, silence and log", "ok", "limited by the builder itself"))
     found.append(
         Finding("size of outputs", "ok", "of each file by the kernel, of the whole by looking at it twice a second")

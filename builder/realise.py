@@ -127,6 +127,7 @@ class Realiser:
                     folder=builds_folder(self.store),
                     checkouts=checkouts(self.store),
                     keep_failed=kept,
+                    enforce_cores=self.settings.enforce_cores,
                 )
             return self._service
 

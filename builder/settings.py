@@ -47,6 +47,7 @@ class Settings:
     keep_build_log: bool = True
     log_lines: int = 25
     allow_import_from_derivation: bool = True
+    enforce_cores: bool = False
     system_features: tuple[str, ...] = ("benchmark", "big-parallel", "ca-derivations", "kvm", "nixos-test")
     access_tokens: tuple[str, ...] = ()
     allow_dirty: bool = True

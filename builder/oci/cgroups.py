@@ -17,6 +17,8 @@ from store.records import dataclass
 FILESYSTEM = Path("/sys/fs/cgroup")
 _PARENT = "tvix-lsp"
 _CONTROLLERS = ("memory", "pids")
+_CPU = "cpu"
+_PERIOD = 100_000  # microseconds
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Hierarchy:
 
     version: int
     folders: dict[str, Path]  # controller -> the folder that groups are made in
+    processors: Path | None = None  # the same for the controller of processor time, where it may be used
 
 
 def find_hierarchy(filesystem: Path = FILESYSTEM, own: Path = Path("/proc/self/cgroup")) -> Hierarchy | None:
@@ -37,12 +40,18 @@ def find_hierarchy(filesystem: Path = FILESYSTEM, own: Path = Path("/proc/self/c
     except OSError:
         return None
     with suppress(OSError):
-        if set(_CONTROLLERS) <= set((filesystem / "cgroup.subtree_control").read_text().split()):
+        there = set((filesystem / "cgroup.subtree_control").read_text().split())
+        if set(_CONTROLLERS) <= there:
             # A group with processes in it cannot have groups with controllers: ours go to the top.
-            return _usable(Hierarchy(2, dict.fromkeys(_CONTROLLERS, filesystem / _PARENT)))
+            place = filesystem / _PARENT
+            return _usable(Hierarchy(2, dict.fromkeys(_CONTROLLERS, place), place if _CPU in there else None))
     folders = {name: filesystem / name / places.get(name, "/").lstrip("/") / _PARENT for name in _CONTROLLERS}
     if all((folder.parent / "cgroup.procs").exists() for folder in folders.values()):
-        return _usable(Hierarchy(1, folders))
+        processors = filesystem / _CPU / places.get(_CPU, "/").lstrip("/") / _PARENT
+        has_them = (processors.parent / "cpu.cfs_quota_us").exists() or (processors.parent / "cpu.shares").exists()
+        return _usable(
+            Hierarchy(1, folders, processors if has_them and os.access(processors.parent, os.W_OK) else None)
+        )
     return None
 
 
@@ -58,12 +67,15 @@ def _usable(hierarchy: Hierarchy) -> Hierarchy | None:
 
 
 class Group:
-    """The control group of one build."""
+    """The control group of one build; with ``cores`` it gets no more of the processors' time than so many have."""
 
-    def __init__(self, hierarchy: Hierarchy, name: str) -> None:
+    def __init__(self, hierarchy: Hierarchy, name: str, cores: int = 0) -> None:
         self._version = hierarchy.version
         self._alarm = -1  # a descriptor that counts how often the limit of memory was met, where groups inside are
         self._folders = {controller: folder / name for controller, folder in hierarchy.folders.items()}
+        self._cores = cores
+        if cores and hierarchy.processors is not None:
+            self._folders[_CPU] = hierarchy.processors / name
 
     def make(self, memory: int, processes: int) -> None:
         """Make it, with limits in bytes and processes (0: none)."""
@@ -83,6 +95,14 @@ class Group:
                 with suppress(OSError):  # where swap is not accounted for
                     (pool / "memory.memsw.limit_in_bytes").write_text(str(memory))
 
+        if _CPU in self._folders:
+            quota = self._cores * _PERIOD
+            if self._version == 2:
+                (self._folders[_CPU] / "cpu.max").write_text(f"{quota} {_PERIOD}")
+            else:
+                (self._folders[_CPU] / "cpu.cfs_period_us").write_text(str(_PERIOD))
+                (self._folders[_CPU] / "cpu.cfs_quota_us").write_text(str(quota))
+
     def watch(self) -> None:
         """Notice also when the kernel kills something in groups inside this one, which version 1 counts only there."""
         if self._version == 1:
@@ -100,7 +120,9 @@ class Group:
             with suppress(FileNotFoundError, FileExistsError):
                 folder.parent.mkdir(exist_ok=True)
                 if self._version == 2:
-                    (folder.parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
+                    (folder.parent / "cgroup.subtree_control").write_text(
+                        " ".join(f"+{name}" for name in self._folders)
+                    )
                 folder.mkdir()
                 return
         folder.mkdir()

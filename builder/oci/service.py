@@ -47,7 +47,8 @@ class OciBuildService:
 
     ``folder`` is for builds under way (None: that of the store), ``checkouts`` for inputs laid out on disk. ``runtime``
     is found by trying unless it is given. ``keep_failed``: the folder that a failed build ran in is kept, under this
-    one.
+    one. ``enforce_cores``: a build gets no more of the processors' time than the cores that it is told to use have,
+    where control groups can see to that.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class OciBuildService:
         checkouts: Checkouts | None = None,
         runtime: Runtime | None = None,
         keep_failed: Path | None = None,
+        enforce_cores: bool = False,
     ) -> None:
         self.store = store
         self.folder = folder or places.builds_folder(store)
         self.checkouts = checkouts or places.checkouts(store)
         self.keep_failed = keep_failed
+        self.enforce_cores = enforce_cores
         self._runtime = runtime
         self._builds = ScratchFolders(self.folder / "builds")
         self._lock = threading.Lock()
@@ -147,7 +150,7 @@ def sweep(folder: Path) -> list[Path]:
     def end(orphan: Path) -> None:
         hierarchy = find_hierarchy()
         if hierarchy is not None:
-            Group(hierarchy, orphan.name).remove()
+            Group(hierarchy, orphan.name, cores=1).remove()
         with suppress(OSError):
             name = (orphan / _RUNTIME).read_text()
             for runtime in candidates():
@@ -184,7 +187,8 @@ class _Build:
         # A runtime that makes groups itself makes them in ours; under version 2 no process may be where groups are.
         nests = self.runtime.groups_itself and os.geteuid() == 0
         ours = not self.runtime.groups_itself or (nests and self.hierarchy is not None and self.hierarchy.version == 1)
-        group = Group(self.hierarchy, name) if self.hierarchy and ours else None
+        cores = request.constraints.cores if self.service.enforce_cores else 0
+        group = Group(self.hierarchy, name, cores) if self.hierarchy and ours else None
         job = self._job(group)
         yield Started(self.runtime.name)
         try:

@@ -30,11 +30,20 @@ class ForOthers:
     ``folder`` is for builds under way, ``inputs`` for inputs laid out on disk. No request gets more than ``limits``.
     """
 
-    def __init__(self, store: CastoreStore, folder: Path, inputs: Path, limits: Limits = UNLIMITED) -> None:
+    def __init__(
+        self,
+        store: CastoreStore,
+        folder: Path,
+        inputs: Path,
+        limits: Limits = UNLIMITED,
+        *,
+        enforce_cores: bool = False,
+    ) -> None:
         self._store = store
         self._folder = folder
         self._inputs = inputs
         self._limits = limits
+        self._enforce_cores = enforce_cores
         self._systems = OciBuildService(store, folder=folder).systems()
         self._ended = threading.Condition()
         self._running = 0
@@ -48,7 +57,10 @@ class ForOthers:
         with self._ended:
             self._running += 1
         try:
-            yield from OciBuildService(self._store, folder=self._folder, checkouts=checkouts).build(request, cancel)
+            service = OciBuildService(
+                self._store, folder=self._folder, checkouts=checkouts, enforce_cores=self._enforce_cores
+            )
+            yield from service.build(request, cancel)
         finally:
             with self._ended:
                 self._running -= 1

@@ -147,7 +147,13 @@ def _serve(options: argparse.Namespace, store: CastoreStore) -> int:
     take_ends_as_interrupts()
     given = {} if options.max_jobs is None else {"max-jobs": options.max_jobs}
     settings = load(given)
-    service = ForOthers(store, builds_folder(store), Path(state_folder(store), "inputs"), Limits.of(settings))
+    service = ForOthers(
+        store,
+        builds_folder(store),
+        Path(state_folder(store), "inputs"),
+        Limits.of(settings),
+        enforce_cores=settings.enforce_cores,
+    )
     made, port = server(service, store, options.listen, jobs=settings.max_jobs, certificates=_certificates(options))
     made.start()
     host = options.listen.rpartition(":")[0]

@@ -42,7 +42,7 @@ _OTHERS: Final = frozenset(
 )
 
 #: What only this builder has: bounds of what a build may use.
-_OURS: Final = frozenset({"max-build-memory", "max-build-processes", "max-output-size"})
+_OURS: Final = frozenset({"enforce-cores", "max-build-memory", "max-build-processes", "max-output-size"})
 
 #: What evaluation cannot do yet: better said than overlooked.
 _MISSING: Final = {

@@ -15,7 +15,7 @@ import pytest
 from builder import doctor
 from builder.canonical import NotCanonical, canonicalise, remove_tree
 from builder.checkouts import Checkouts
-from builder.events import Failed, Why
+from builder.events import Failed, LogLine, Why
 from builder.oci import probing, seccomp, starter
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.probing import NoRuntime, choose
@@ -274,6 +274,28 @@ def test_other_paths_of_the_machine_are_refused(any_sandbox: Sandbox) -> None:
     (failed,) = any_sandbox.service.build(request, threading.Event())
     assert isinstance(failed, Failed) and failed.why is Why.REFUSED
     assert "'/etc/shadow'" in failed.message
+
+
+def test_cores_are_enforced_if_that_is_wanted(sandbox: Sandbox, runtime: Runtime) -> None:
+    hierarchy = find_hierarchy()
+    if hierarchy is None or hierarchy.processors is None:
+        pytest.skip("no control groups for the processors' time here: they are not mounted, or not this user's")
+    if runtime.groups_itself and hierarchy.version == 2:
+        pytest.skip("under version 2 runc makes its groups itself")
+    name = "cpu.cfs_quota_us" if hierarchy.version == 1 else "cpu.max"
+    drv = sandbox.derivation("mkfifo /build/fifo; echo begun; read x < /build/fifo")
+    request = prepare(sandbox.store, sandbox.add(drv), drv, cores=3)
+    for enforced in (False, True):
+        sandbox.service.enforce_cores = enforced
+        cancel = threading.Event()
+        found: list[str] = []
+        for event in sandbox.service.build(request, cancel):
+            if isinstance(event, LogLine) and not cancel.is_set():
+                names = [path.name for path in (sandbox.folder / "builder/builds").glob("*/")]
+                places = [hierarchy.processors / each / name for each in names]
+                found = [place.read_text().split()[0] for place in places if place.exists()]
+                cancel.set()
+        assert found == (["300000"] if enforced else [])
 
 
 def test_canonical_and_removed_again(tmp_path: Path) -> None:
