@@ -1,5 +1,5 @@
 """``tvix-eval``: evaluates Nix expressions, with the flags of ``nix-instantiate``; ``tvix-eval repl`` talks,
-``tvix-eval flake`` locks.
+``tvix-eval flake`` locks, ``tvix-eval registry`` says what the names of flakes mean.
 
 What is imported here is imported even when the answer is known from before: next to nothing.
 """
@@ -56,6 +56,11 @@ def _run(words: list[str], only: bool) -> int:
 
         _allow_any_bytes()
         return flake(words[1:], only)
+    if words[:1] == ["registry"]:
+        from evaluator.flakes.registry_command import main as registry
+
+        _allow_any_bytes()
+        return registry(words[1:], only)
     question = Question.of(words)
     known = None if question is None else question.recall()
     if known is not None:

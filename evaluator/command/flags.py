@@ -274,6 +274,7 @@ def usage() -> str:
         "       tvix-eval [FLAG]... -E [EXPR]...   print the value of Nix expressions",
         "       tvix-eval [FLAG]... REF#ATTR...    print outputs of flakes: .#hello, nixpkgs#hello.name",
         "       tvix-eval flake COMMAND ...        lock and describe flakes: see tvix-eval flake --help",
+        "       tvix-eval registry COMMAND ...     say what the names of flakes mean: see tvix-eval registry --help",
         "       tvix-eval repl [FLAG]... [FILE]... read expressions and print their values, one by one",
         "",
         "A FILE may be a directory with a default.nix, <NAME> for what is on the search path, or - for standard input.",

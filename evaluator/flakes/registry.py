@@ -63,10 +63,16 @@ class Registries:
                     return after
         return None
 
+    def all(self) -> list[tuple[str, list[Entry]]]:
+        """The registries by their kinds, those that count most first. Raises FetchError."""
+        return [
+            ("user", read_registry(user_registry())),
+            ("system", read_registry(_system_registry())),
+            ("global", self._everybodys()),
+        ]
+
     def _own(self) -> list[Entry]:
-        home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-        folder = os.environ.get("NIX_CONF_DIR", "/etc/nix")
-        return _file(os.path.join(home, "nix", "registry.json")) + _file(os.path.join(folder, "registry.json"))
+        return read_registry(user_registry()) + read_registry(_system_registry())
 
     def _everybodys(self) -> list[Entry]:
         if self._global is None:
@@ -112,8 +118,34 @@ def _read(path: str) -> str:
         raise FetchError(f"cannot read the flake registry '{path}': {error}") from None
 
 
-def _file(path: str) -> list[Entry]:
+def user_registry() -> str:
+    """The file that holds what names mean to the user."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(home, "nix", "registry.json")
+
+
+def _system_registry() -> str:
+    return os.path.join(os.environ.get("NIX_CONF_DIR", "/etc/nix"), "registry.json")
+
+
+def read_registry(path: str) -> list[Entry]:
+    """What a registry says; nothing when there is none. Raises FetchError for a broken one."""
     return _entries(_read(path), path) if os.path.exists(path) else []
+
+
+def write_registry(path: str, entries: list[Entry]) -> None:
+    """Puts a registry in its place whole, as Nix writes it. Raises FetchError."""
+    rows: list[dict[str, object]] = [
+        {**({"exact": True} if entry.exact else {}), "from": entry.before, "to": entry.after} for entry in entries
+    ]
+    text = json.dumps({"flakes": rows, "version": 2}, indent=2, sort_keys=True)
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(f"{path}.tmp", path)
+    except OSError as error:
+        raise FetchError(f"cannot write the flake registry '{path}': {error.strerror}") from None
 
 
 def _entries(text: str, where: str) -> list[Entry]:

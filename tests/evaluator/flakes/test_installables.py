@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -176,3 +178,57 @@ def test_settings_may_be_lists_numbers_and_truths(world: World, reference: World
 )
 def test_settings_that_make_no_sense(world: World, settings: str, said: str) -> None:
     assert said in world.tvix(".#y", cwd=bringing(world, settings), ok=False).err
+
+
+# --- names of flakes ----------------------------------------------------------------------------------
+
+
+def test_names_are_given_listed_and_taken_away_as_in_nix(world: World, reference: World) -> None:
+    leaf = world.repository("leaf", '{ outputs = { self }: { value = "leaf"; }; }')
+    everybodys = world.root / "everybodys.json"
+    row = {"from": {"type": "indirect", "id": "known"}, "to": {"type": "git", "url": leaf.url}}
+    everybodys.write_text(json.dumps({"version": 2, "flakes": [row]}))
+    world.environment["NIX_CONFIG"] += f"flake-registry = {everybodys}\n"
+    found: dict[str, list[str]] = {}
+    commands = [
+        ["add", "foo", "github:a/b"],
+        ["add", "bar/r", "path:/x"],
+        ["add", "leaf", f"git+{leaf.url}"],
+        ["add", "foo", "github:a/c?dir=d"],
+        ["pin", "known"],
+        ["pin", "exactly", f"git+{leaf.url}"],
+        ["remove", "bar/r"],
+        ["remove", "nothing"],
+    ]
+    for name, run in (("ours", world.tvix), ("theirs", reference.nix)):
+        world.registry.unlink(missing_ok=True)
+        texts: list[str] = []
+        for words in commands:
+            run("registry", *words)
+            texts += [world.registry.read_text(), run("registry", "list").out]
+        found[name] = texts
+    for ours, theirs in zip(found["ours"], found["theirs"], strict=True):
+        if ours.startswith("{"):
+            assert json.loads(ours) == json.loads(theirs)
+        else:
+            assert unquote(ours) == unquote(theirs)
+    assert evaluated_name(world, "exactly#value") == evaluated_name(world, "leaf#value") == '"leaf"\n'
+
+
+def evaluated_name(world: World, given: str) -> str:
+    return world.tvix(given).out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "'registry' needs to know what to do"),
+        (["forget"], "there is no 'registry forget'"),
+        (["add", "x"], "'registry add' takes 2 arguments, not 1"),
+        (["add", "x", "no:such"], "no:such"),
+        (["pin", "unknown"], "cannot find flake 'flake:unknown' in the flake registries"),
+    ],
+)
+def test_what_cannot_be_done_with_names(world: World, words: list[str], said: str) -> None:
+    done = world.tvix("registry", *words, ok=False)
+    assert done.code == 1 and said in done.err
