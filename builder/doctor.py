@@ -61,7 +61,9 @@ def examine(folder: Path) -> Report:
 
 
 def _of_trial(trial: Trial, used: Trial | None) -> Finding:
-    where = f"{trial.version} ({trial.program})" if trial.program else "not installed"
+    if not trial.program:
+        return Finding(trial.runtime, "missing" if used is None else "weak", "not installed")
+    where = f"{trial.version} ({trial.program})"
     if trial is used:
         return Finding(trial.runtime, "ok", f"{where}, used")
     if trial.works:

@@ -67,15 +67,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _log(options: argparse.Namespace, store: CastoreStore) -> int:
     path = _meant(options.path, store)
-    drv_path: str | None = path
+    drv_path = path
     if not is_derivation(path):
         info = store.query(path)
         if info is None:
             raise Missing(f"path '{path}' is not in {store.uri}")
-        drv_path = info.deriver
-        if drv_path is None:
+        drv_path = info.deriver or ""
+        if not drv_path:
             raise Missing(f"'{path}' was not built: it is a source, or its derivation is not known")
-    for piece in Logs(os.path.join(state_folder(store), "logs")).read(drv_path or path):
+    logs = Logs(os.path.join(state_folder(store), "logs"))
+    if not logs.has(drv_path) and store.query(drv_path) is not None:
+        from builder.realisations import Realisations
+
+        drv_path = Realisations(store, store.read_derivation).built_as(drv_path)
+    for piece in logs.read(drv_path):
         sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
     return 0
@@ -131,8 +136,16 @@ def _doctor(options: argparse.Namespace, store: CastoreStore) -> int:
 
 def _limits(settings: Settings) -> str:
     """What a build may use by the configuration: its settings by name."""
-    names = ("max-build-memory", "max-build-processes", "max-output-size", "max-build-log-size", "timeout")
-    given = {name: getattr(settings, name.replace("-", "_")) for name in (*names, "max-silent-time")}
+    from builder.oci.bundle import PROCESSES
+
+    given = {
+        "max-build-memory": settings.max_build_memory,
+        "max-build-processes": settings.max_build_processes or PROCESSES,
+        "max-output-size": settings.max_output_size,
+        "max-build-log-size": settings.max_build_log_size,
+        "timeout": settings.timeout,
+        "max-silent-time": settings.max_silent_time,
+    }
     return ", ".join(f"{name} {value or 'none'}" for name, value in given.items())
 
 
