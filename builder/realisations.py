@@ -80,6 +80,18 @@ class Realisations:
                 Realisation(ids[name], path, {id: place for id, place in used.items() if place in references})
             )
 
+    def built_as(self, drv_path: str) -> str:
+        """The derivation that was built in the place of ``drv_path``; itself where nothing says otherwise.
+
+        Raises ``Missing``, ``Corrupt``.
+        """
+        drv = self._load(drv_path)
+        for name, output in drv.outputs.items():
+            info = None if output.path else self._store.query(self.noted(drv_path, drv, name) or drv_path)
+            if info is not None and info.deriver is not None:
+                return info.deriver
+        return drv_path
+
     def fits(self, realisation: Realisation) -> bool:
         """Whether what somebody else says goes with what is noted here: its inputs must have become the same."""
         for id, path in realisation.dependencies.items():

@@ -350,6 +350,8 @@ class _Round:
             if scheduler.stop.is_set() and not scheduler.keep_going and scheduler.failed:
                 return  # what else was running was stopped, too
             error.needed_by = self._needed_by(step.drv_path)
+            if error.drv_path != step.drv_path:  # that which was built in its place
+                error.needed_by = (*error.needed_by, step.drv_path)
             scheduler.failed[step.drv_path] = error
             scheduler.emit(NotMade(step.drv_path, error.kind, error.why, error.log))
             if scheduler.keep_going:

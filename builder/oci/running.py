@@ -62,7 +62,7 @@ class Run:
         self._cancel = cancel
         self._init = init
         self._size = written
-        self._measure = 0.0  # when to look again how much was written
+        self._measure = time.monotonic() + _MEASURE  # when to look again how much was written
         self._line = b""
         self._written = 0
         self._began = self._heard = time.monotonic()

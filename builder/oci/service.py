@@ -22,7 +22,7 @@ from builder.checkouts import Checkouts
 from builder.events import BuildEvent, BuiltOutput, Failed, Started, Succeeded, Why
 from builder.oci import leash, starter
 from builder.oci.bundle import PROCESSES, Job, Mount
-from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
+from builder.oci.cgroups import Group, Hierarchy, find_hierarchy, remove_orphan
 from builder.oci.probing import NoRuntime, choose
 from builder.oci.root import CERTIFICATES_INSIDE, NETWORK_FILES, find_certificates, find_shell, root_folder
 from builder.oci.running import Run
@@ -148,9 +148,7 @@ def sweep(folder: Path) -> list[Path]:
     """Remove what builds in ``folder`` left whose processes were killed, their containers too. Answers the folders."""
 
     def end(orphan: Path) -> None:
-        hierarchy = find_hierarchy()
-        if hierarchy is not None:
-            Group(hierarchy, orphan.name, cores=1).remove()
+        remove_orphan(orphan.name)
         with suppress(OSError):
             name = (orphan / _RUNTIME).read_text()
             for runtime in candidates():
@@ -220,12 +218,15 @@ class _Build:
                 return
             except _Unfit as error:
                 failed = Failed(Why.OUTPUT, str(error), tail=tuple(run.tail))
+            except (StoreError, NarError, OSError) as error:
+                message = f"what it made could not be put into the store: {error}"
+                failed = Failed(Why.SANDBOX, message, tail=tuple(run.tail))
         if self.service.keep_failed is not None and failed.why is not Why.CANCELLED:
             failed = replace(failed, kept=self._keep(self.service.keep_failed))
         yield failed
 
     def _written(self) -> int:
-        """Bytes on disk of all that was written so far, as far as it can be looked at meanwhile."""
+        """Bytes of all files that were written so far (holes do not count), as far as can be seen meanwhile."""
         total = 0
         pending = [str(self.store_folder), *(str(self.folder / path) for path in ("build", "tmp"))]
         while pending:
@@ -234,7 +235,9 @@ class _Build:
                     with suppress(OSError):
                         if entry.is_dir(follow_symlinks=False):
                             pending.append(entry.path)
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        else:
+                            status = entry.stat(follow_symlinks=False)
+                            total += min(status.st_size, 512 * status.st_blocks)
         return total
 
     def _job(self, group: Group | None) -> Job:

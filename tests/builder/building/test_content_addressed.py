@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -155,10 +156,22 @@ def test_what_was_collected_is_built_again(place: Place) -> None:
     assert again.stderr.count("building '") == first.stderr.count("building '") == 4
 
 
-def test_a_failure_names_what_is_asked_for(place: Place) -> None:
-    fails = one("fails", "echo ${root}; exit 3")
-    done = place.run("-E", fails, "--no-out-link", code=100)
+def test_a_failure_names_what_is_asked_for_and_what_was_built(place: Place) -> None:
+    done = place.run("-E", one("fails", "echo it goes; : ${root}; exit 3"), "--no-out-link", code=100)
     assert "exit code 3" in done.stderr
+    found = re.search("resolved derivation: '(.*)' -> '(.*)'", done.stderr)
+    assert found is not None
+    assert f"error: building '{found[2]}' failed" in done.stderr
+    assert f"needed by '{found[1]}'" in done.stderr
+    assert place.built("log", found[2]) == ["it goes"]
+
+
+def test_logs_of_what_was_built_in_the_place_of_another(place: Place) -> None:
+    done = place.run("-E", one("says", "echo it goes; echo ${root} > $out"), "--no-out-link")
+    found = re.search("resolved derivation: '(.*)' -> '(.*)'", done.stderr)
+    assert found is not None
+    for path in (*found.groups(), done.stdout.strip()):
+        assert place.built("log", path) == ["it goes"]
 
 
 def test_impure_ones_are_refused(place: Place) -> None:
