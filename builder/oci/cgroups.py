@@ -184,3 +184,12 @@ class Group:
                 if inner != folder:
                     with suppress(OSError):
                         inner.rmdir()
+
+
+def remove_orphan(name: str, filesystem: Path = FILESYSTEM) -> None:
+    """Remove the groups of the build ``name`` whose process was killed, wherever they are.
+
+    Under version 1 they lie in the group of the process, and whoever sweeps may be in another one.
+    """
+    for place in list(filesystem.glob(f"**/{_PARENT}/{name}")):
+        Group(Hierarchy(1, dict.fromkeys(_CONTROLLERS, place.parent)), name).remove()
