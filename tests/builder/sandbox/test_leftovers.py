@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.oci.cgroups import remove_orphan
 from builder.oci.runtimes import Runtime
 from builder.oci.service import sweep
 from builder.scratch import ScratchFolders
@@ -98,3 +99,13 @@ def test_attacks_as_an_ordinary_user(name: str, open_folder: Path, programs: Pat
     assert len(results) >= 9
     assert {case: result for case, result in results.items() if result["made"] != "refused\n"} == {}
     assert running(b"sleep\x0086753") == []
+
+
+def test_groups_of_other_sessions_are_swept(tmp_path: Path) -> None:
+    orphans = [tmp_path / place / "tvix-lsp" / "orphan" for place in ("memory/session/1", "pids", "cpu/session")]
+    others = [tmp_path / "memory/session/1/tvix-lsp/other", tmp_path / "pids/orphan"]
+    for place in (*orphans, *others):
+        place.mkdir(parents=True)
+    remove_orphan("orphan", tmp_path)
+    assert [place for place in (*orphans, *others) if place.exists()] == others
+    assert not (tmp_path / "pids/tvix-lsp").exists()
