@@ -112,9 +112,17 @@ def git_status(
         return process.returncode, out, err.decode("utf-8", "replace").strip()
 
 
-def git(folder: str, *arguments: str, limits: Limits, what: str, feed: bytes = b"", remote: bool = False) -> bytes:
+def git(
+    folder: str,
+    *arguments: str,
+    limits: Limits,
+    what: str,
+    feed: bytes = b"",
+    remote: bool = False,
+    settings: Sequence[str] = (),
+) -> bytes:
     """What git prints. Raises FetchError, which starts with ``what`` and says what git said."""
-    code, out, err = git_status(folder, *arguments, limits=limits, feed=feed, remote=remote)
+    code, out, err = git_status(folder, *arguments, limits=limits, feed=feed, remote=remote, settings=settings)
     if code != 0:
         raise FetchError(f"{what}: {said(err) or f'git {arguments[0]} failed'}")
     return out

@@ -175,17 +175,18 @@ def _changed(session: Session, found: Locked, wishes: Wishes) -> None:
     _write(path, found.lock.text())
     if resolved["type"] == "git":
         from builder.fetch.failure import FetchError
-        from builder.fetch.git_command import git
+        from builder.fetch.git_command import git, without_filters
 
         limits = fetcher_of(session).limits()
         what = f"cannot have Git track '{path}'"
         try:
-            git(folder, "add", "--intent-to-add", "--", "flake.lock", limits=limits, what=what)
+            own = without_filters(folder, limits)
+            git(folder, "add", "--intent-to-add", "--", "flake.lock", limits=limits, what=what, settings=own)
             if wishes.commit:
                 what = f"cannot commit '{path}'"
                 title = f"flake.lock: {'Add' if doing == 'creating' else 'Update'}"
                 text = f"{title}\n\nFlake lock file updates:\n\n{changes}\n"
-                git(folder, "commit", "--quiet", "-m", text, "--", "flake.lock", limits=limits, what=what)
+                git(folder, "commit", "--quiet", "-m", text, "--", "flake.lock", limits=limits, what=what, settings=own)
         except FetchError as error:
             raise EvalError(str(error)) from None
     # From here on the tree is another one.

@@ -169,6 +169,29 @@ def test_a_lock_file_may_be_committed(world: World, reference: World) -> None:
     assert logs[0] == logs[1]
 
 
+@pytest.mark.parametrize("words", [["lock"], ["lock", "--commit-lock-file"], ["metadata"]])
+def test_locking_runs_nothing_that_the_repository_names(world: World, words: list[str]) -> None:
+    world.repository("leaf", "{ outputs = { self }: { value = 1; }; }")
+    text = '{ inputs.leaf.url = "git+file://@/leaf"; outputs = { self, leaf }: { }; }'
+    found = world.repository("top", text, **{".gitattributes": "* filter=odd\n", "a": "1\n"})
+    world.environment |= {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "A"}
+    world.environment["GIT_COMMITTER_EMAIL"] = "a@b"
+    program = world.root / "program"
+    program.write_text(f"#!/bin/sh\necho >> {world.root}/ran\ncat\n")
+    program.chmod(0o755)
+    for hook in ("pre-commit", "post-commit", "post-index-change"):
+        (found.path / ".git" / "hooks" / hook).write_bytes(program.read_bytes())
+        (found.path / ".git" / "hooks" / hook).chmod(0o755)
+    found.git("config", "filter.odd.clean", str(program))
+    found.write(a="2\n")
+    found.git("status")
+    assert (world.root / "ran").exists(), "the trap is none"
+    (world.root / "ran").unlink()
+    found.write(a="3\n")
+    world.tvix("flake", *words, cwd=found.path)
+    assert not (world.root / "ran").exists()
+
+
 def test_get_flake(world: World, flake: Repository) -> None:
     text = f'(builtins.getFlake "git+file://{flake.path}").lib.answer'
     assert world.tvix("--eval", "-E", text).out == "42\n"
