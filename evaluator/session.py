@@ -130,6 +130,9 @@ class Session(LoweringHost):
         self._wanted: Final[dict[str, None]] = {}
         #: Whether a value may be read out of what a derivation makes.
         self.allows_builds = True
+        #: The settings ``abort-on-warn`` and ``trace-verbose``.
+        self.aborts_on_warn = False
+        self.traces_verbosely = False
         self._is_configured = False
 
     # --- files ---------------------------------------------------------------------------------

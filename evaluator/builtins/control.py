@@ -194,7 +194,7 @@ def trace(session: Session, message: object, value: object) -> object:
 
 
 def trace_verbose(session: Session, message: object, value: object) -> object:
-    return value
+    return trace(session, message, value) if session.traces_verbosely else value
 
 
 _WARNING: Final = "while evaluating the first argument; the message passed to builtins.warn"
@@ -202,6 +202,8 @@ _WARNING: Final = "while evaluating the first argument; the message passed to bu
 
 def warn(session: Session, message: object, value: object) -> object:
     say(session, "evaluation warning: " + as_string(message, _WARNING))
+    if session.aborts_on_warn:
+        raise EvalError("aborting to reveal stack trace of warning, as abort-on-warn is set")
     return value
 
 

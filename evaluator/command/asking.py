@@ -12,6 +12,7 @@ from evaluator.builtins.install import open_session
 from evaluator.code.coerce import as_string, canonical, coerce
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
+from evaluator.command.settings import is_on
 from evaluator.flakes.fetcher import Fetcher
 from evaluator.flakes.purity import confine
 from evaluator.io.files import Files, ParsedFile, syntax_fault
@@ -46,6 +47,8 @@ def new_session(options: Options, files: Files, access: LocalAccess) -> Session:
     system = settings.get("eval-system") or settings.get("system", "")
     session = open_session(files, entries, system, observe=1 if options.doing == "origin" else 0)
     session.allows_builds = settings.get("allow-import-from-derivation", "true") not in ("false", "no", "0")
+    session.aborts_on_warn = is_on(settings, "abort-on-warn")
+    session.traces_verbosely = is_on(settings, "trace-verbose")
     access.serve(session)
     session.fetcher = Fetcher(lambda: access.castore, network=not options.offline, settings=settings)
     confine(session, settings)

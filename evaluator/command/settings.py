@@ -45,10 +45,7 @@ _OTHERS: Final = frozenset(
 _OURS: Final = frozenset({"enforce-cores", "max-build-memory", "max-build-processes", "max-output-size"})
 
 #: What evaluation cannot do yet: better said than overlooked.
-_MISSING: Final = {
-    "allow-unsafe-native-code-during-evaluation": "true",
-    "abort-on-warn": "true",
-}
+_MISSING: Final = frozenset(["allow-unsafe-native-code-during-evaluation"])
 
 
 def is_setting(name: str) -> bool:

@@ -123,13 +123,28 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(flag in said for flag in ("--strict", "--instantiate", "--max-seconds", "tvix-eval repl"))
 
 
+@pytest.mark.usefixtures("surroundings")
+def test_what_is_said_may_be_more_or_too_much(capsys: pytest.CaptureFixture[str]) -> None:
+    text = 'builtins.traceVerbose "more" (builtins.warn "careful" 1)'
+    assert main(["-E", text]) == 0
+    assert capsys.readouterr().err == "evaluation warning: careful\n"
+    assert main(["--trace-verbose", "-E", text]) == 0
+    assert capsys.readouterr().err == "trace: more\nevaluation warning: careful\n"
+    assert main(["--abort-on-warn", "-E", text]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("evaluation warning: careful\n") and "as abort-on-warn is set" in said
+    assert main(["--abort-on-warn", "-E", f"builtins.tryEval ({text})"]) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "warning"),
     [
         (["--option", "no-such", "x"], "unknown setting 'no-such'"),
         (["--option", "pure-eval", "maybe"], "Boolean setting 'pure-eval' has invalid value 'maybe'"),
-        (["--abort-on-warn"], "'abort-on-warn' is not supported yet"),
-        (["--option", "abort-on-warn", "true"], "'abort-on-warn' is not supported yet"),
+        (
+            ["--allow-unsafe-native-code-during-evaluation"],
+            "'allow-unsafe-native-code-during-evaluation' is not supported yet",
+        ),
         (["--no-pure-eval", "--option", "cores", "2", "--extra-experimental-features", "x"], ""),
     ],
 )
