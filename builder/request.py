@@ -171,7 +171,9 @@ def _decode(data: bytes) -> BuildRequest:
 
 def _unknown(what: str) -> RequestError:
     """What is not understood must not be passed over: it may be a limit."""
-    return RequestError(f"the request has {what}, which this version does not know: have the same one on both sides")
+    return RequestError(
+        f"not a build request of this version, which does not know its {what}: have the same one on both sides"
+    )
 
 
 def _pair(first: bytes, second: bytes) -> bytes:

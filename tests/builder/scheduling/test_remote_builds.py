@@ -295,7 +295,7 @@ def test_what_a_newer_client_asks_for_is_not_passed_over(scene: Scene, more: byt
         with pytest.raises(grpc.RpcError) as failed:
             list(call(encode(BuildRequest(command=(b"x",), outputs=())) + more, timeout=30))
     assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert f"{what}, which this version does not know" in str(failed.value.details())
+    assert f"of this version, which does not know its {what}" in str(failed.value.details())
 
 
 def test_a_newer_server_is_understood_or_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
