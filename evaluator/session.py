@@ -127,6 +127,8 @@ class Session(LoweringHost):
         self._stored: Final[dict[str, str]] = {}
         #: How many wide forces are under way: evaluations of many things that do not depend on each other.
         self.wide = 0
+        #: Whether it is worth looking for more that is missing: not while each thing is made, or fails, alone.
+        self.gathers = True
         self._wanted: Final[dict[str, None]] = {}
         #: Whether a value may be read out of what a derivation makes.
         self.allows_builds = True

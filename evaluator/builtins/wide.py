@@ -58,7 +58,7 @@ def force_widely(session: Session, work: WideForce) -> object:
     One inside another leaves the making to the outermost. What cannot be made with the rest is made, or fails, alone
     where it is needed.
     """
-    if session.wide or session.store() is None:
+    if session.wide or not session.gathers or session.store() is None:
         return work.attempt(session)
     depth = COUNTERS.depth
     outer = COUNTERS.gathering
@@ -77,7 +77,12 @@ def force_widely(session: Session, work: WideForce) -> object:
                     going_on = session.make_wanted()
         finally:
             session.wide -= 1
-        return work.attempt(session)
+        # All that could be found was asked for: what lies inside has no need to look once more, each level anew.
+        session.gathers = False
+        try:
+            return work.attempt(session)
+        finally:
+            session.gathers = True
     finally:
         gathering.begin_anew()
         COUNTERS.gathering = outer

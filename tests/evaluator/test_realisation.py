@@ -17,8 +17,9 @@ from evaluator.builtins.control import deep_force
 from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
 from evaluator.limits import Limits
-from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted
+from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted, Unrealised
 from evaluator.runtime.printer import show
+from evaluator.runtime.values import COUNTERS
 from evaluator.session import Session
 from evaluator.stores.access import LocalAccess
 from evaluator.thread import evaluation_thread
@@ -299,6 +300,20 @@ def test_many_ways_through_values(evaluating: Evaluating, level: str) -> None:
             f" ({level}); in [ (go 12) ]"
         )
     assert len(said) == 12
+
+
+def test_what_is_deep_is_looked_through_twice_at_most(tmp_path: Path) -> None:
+    """Where nothing can be made, too: once for all that is missing, once for the error and its trace."""
+    reading = Evaluating(tmp_path, writes=False)
+    forces: list[int] = []
+    for depth in (50, 400):
+        deep = f"let go = n: if n == 0 then list 1 else builtins.concatMap (_: go (n - 1)) [ 1 ]; in go {depth}"
+        reading.session = reading.new_session()
+        before = COUNTERS.forces - COUNTERS.fuel
+        with pytest.raises(Unrealised):
+            reading.value(deep)
+        forces.append(COUNTERS.forces - COUNTERS.fuel - before)
+    assert forces[1] < 16 * forces[0]  # eight times as deep; each level anew would be sixty-four times as much
 
 
 def test_a_message_is_printed_once(evaluating: Evaluating) -> None:
