@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ class Fetch:
         self.at_hand = at_hand
         self.meddles = meddles
         self.permitted = False
+        self.may_end = threading.Event()
+        self.may_end.set()
         self.runs: list[CastoreStore] = []
 
     def permit(self) -> None:
@@ -38,6 +41,7 @@ class Fetch:
     def run(self, store: CastoreStore) -> None:
         assert self.permitted != self.at_hand
         self.runs.append(store)
+        self.may_end.wait()
         if self.fails:
             raise EvalError(self.fails)
         store.add_text(NAME, b"content")
@@ -103,13 +107,18 @@ def test_what_changes_files_is_asked_for_each_time(tmp_path: Path) -> None:
 
 
 def test_what_was_cancelled_can_be_asked_for_again(tmp_path: Path) -> None:
-    editor = Editor(tmp_path, ALWAYS, Fetch())
+    fetch = Fetch()
+    fetch.may_end.clear()
+    editor = Editor(tmp_path, ALWAYS, fetch)
     assert editor.state() == "fetching"
     editor.access.refuse()
     with pytest.raises(BuildFailure, match=r"fetching 'https://example.org/x' was cancelled"):
         editor.read()
     editor.access.allow([PATH])
     assert editor.state() == "fetching"
+    fetch.may_end.set()
+    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.read() == "content"
 
 
 def test_a_failure_is_kept_until_it_is_allowed_again(tmp_path: Path) -> None:
