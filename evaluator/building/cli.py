@@ -11,6 +11,8 @@ import gc
 import os
 import sys
 
+from evaluator.cache.answers import OFF_FLAG, Question
+
 TYPE_CHECKING = False  # importing typing would take longer than many other things here
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
     from builder.settings import Settings
     from builder.views import View
     from evaluator.building.flags import BuildOptions
+    from evaluator.command.flags import Options
     from evaluator.stores.access import LocalAccess
 
+#: Settings that evaluation knows nothing of: with any other one it is not remembered.
+_NOT_OF_EVALUATION = frozenset(
+    ("cores", "keep-failed", "keep-going", "max-jobs", "max-silent-time", "substitute", "substituters", "timeout")
+)
 _BAD_USAGE = 1
 _FAILED = 1
 _INTERRUPTED = 130
@@ -57,7 +64,7 @@ def _run(words: Sequence[str], only: bool) -> int:
 
         return command(list(words))
     try:
-        options = flags.read(words)
+        options = flags.read([word for word in words if word != OFF_FLAG])
     except UsageError as error:
         return _complain(f"error: {error}\nTry 'tvix-build --help' for more information.", _BAD_USAGE)
     if options.doing == "help":
@@ -68,7 +75,8 @@ def _run(words: Sequence[str], only: bool) -> int:
 
         print(f"tvix-build {describe()}")
         return 0
-    return _build(options, only)
+    # To `tvix-eval` the first word is no flag, so no question of its is the same.
+    return _build(options, Question.of(["--tvix-build", *words]), only)
 
 
 def _complain(text: str, code: int) -> int:
@@ -76,7 +84,7 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _build(options: BuildOptions, only: bool) -> int:
+def _build(options: BuildOptions, question: Question | None, only: bool) -> int:
     """Builds what is asked for; the exit code. ``only``: the process has nothing to do but this."""
     from builder.settings import SettingsError, load
     from evaluator.runtime.errors import EvalError
@@ -90,7 +98,7 @@ def _build(options: BuildOptions, only: bool) -> int:
     access = LocalAccess(options.store, True, options.settings)
     try:
         settings = load(options.settings)
-        return _built(options, settings, access)
+        return _built(options, settings, access, question)
     except (SettingsError, StoreError, EvalError) as error:
         return _complain(f"error: {error}", _FAILED)
     finally:
@@ -100,11 +108,11 @@ def _build(options: BuildOptions, only: bool) -> int:
             access.close()
 
 
-def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> int:
+def _built(options: BuildOptions, settings: Settings, access: LocalAccess, question: Question | None) -> int:
     from builder import views
     from builder.outcome import BuildFailed
     from builder.realise import Realiser
-    from evaluator.building.wishes import stored
+    from evaluator.building.operands import stored
     from store.backends.local.castore import LocalCastore
 
     shown = views.view(json=options.json, quiet=options.quiet, build_output=options.build_output)
@@ -122,7 +130,7 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> in
     try:
         wishes = stored(options)
         if options.expressions or options.stdin or len(wishes) < len(options.operands) or not options.operands:
-            code = _evaluate(options, access, wishes)
+            code = _evaluate(options, access, wishes, question)
             if code:
                 return code
         if options.dry_run:
@@ -139,12 +147,34 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess) -> in
         del held
 
 
-def _evaluate(options: BuildOptions, access: LocalAccess, wishes: list[Wish]) -> int:
-    """Adds what evaluation asks for; the exit code of evaluating."""
+def _evaluate(options: BuildOptions, access: LocalAccess, wishes: list[Wish], question: Question | None) -> int:
+    """Adds what evaluation asks for; the exit code of evaluating.
+
+    What it came to is remembered, and holds as long as all that it read is unchanged and its derivations are there.
+    """
+    from evaluator.building.operands import wish_of
+
+    if options.stdin or not options.settings.keys() <= _NOT_OF_EVALUATION:
+        question = None
+    known = None if question is None else question.recall()
+    if known is not None:
+        for line in known.said:
+            sys.stderr.write(line + "\n")
+        wishes.extend(wish_of(name) for name in known.text.splitlines())
+        return 0
     from evaluator.building.wishes import evaluated
     from evaluator.command.running import evaluate
+    from evaluator.io.reads import Reads
 
-    return evaluate(options, lambda _: wishes.extend(evaluated(options, access)), False)
+    reads = None if question is None else Reads()
+
+    def work(_: Options) -> None:
+        names = evaluated(options, access, reads)
+        wishes.extend(wish_of(name) for name in names)
+        if question is not None and reads is not None:
+            question.remember(reads, "\n".join(names))
+
+    return evaluate(options, work, False)
 
 
 def _dry_run(realiser: Realiser, wishes: list[Wish]) -> int:

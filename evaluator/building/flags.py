@@ -42,6 +42,7 @@ SHOWING: Final = [
 OTHERS: Final = [
     Flag("--store", "URL", "the store: local:/FOLDER, … (default: $TVIX_STORE, else local:)"),
     flags.SETTING,
+    Flag("--no-eval-cache", "", "evaluate, even if nothing has changed since the last time"),
     Flag("--help", "", "print this"),
     Flag("--version", "", "print the version and how the evaluator runs"),
 ]

@@ -61,6 +61,8 @@ def _heed(options: Options, session: Session, found: Locked) -> None:
         fetcher = fetcher_of(session)
         more = accepted(session, own, fetcher.settings().accept_flake_config)
         if more:
+            if session.files.reads is not None:
+                session.files.reads.refuse("a flake brings settings along")
             added(options.settings, more)
             fetcher.reconfigure()
             session.allows_builds = session.allows_builds and fetcher.settings().allow_import_from_derivation
