@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from builder.oci.probing import trials
+from store.backends.local.castore import LocalCastore
 from store.backends.local.collect import collect
 from store.composition import local_store
 from tests.builder.building.place import COMMAND, Place
@@ -385,3 +386,50 @@ def test_builds_that_evaluation_asks_for_can_be_forbidden(place: Place, command:
     assert done.returncode == 1, done.stderr
     assert "because the option 'allow-import-from-derivation' is disabled" in done.stderr
     assert "building" not in done.stderr
+
+
+def loads_evaluation(place: Place, *words: str) -> bool:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *COMMAND[1:], *words],
+        cwd=place.folder,
+        env=place.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return "evaluator.session" in done.stderr
+
+
+def test_what_was_evaluated_before_is_not_evaluated_again(place: Place) -> None:
+    place.environ["TVIX_EVAL_CACHE"] = str(place.folder / "cache")
+    words = ["-E", 'builtins.trace "seen" (import ./default.nix { }).imported', "--no-out-link"]
+    first = place.run(*words)
+    again = place.run(*words)
+    assert again.stdout == first.stdout
+    assert "seen" in first.stderr and "seen" in again.stderr
+    assert not loads_evaluation(place, *words)
+    assert loads_evaluation(place, "--no-eval-cache", *words)
+
+
+@pytest.mark.parametrize("changed", ["file", "store", "configuration"])
+def test_it_is_evaluated_again_when_something_changed(place: Place, changed: str) -> None:
+    place.environ["TVIX_EVAL_CACHE"] = str(place.folder / "cache")
+    configured = place.folder / "none" / "nix.conf"
+    words = ["-A", "imported", "--no-out-link"]
+    before = place.built(*words)
+    assert place.built(*words) == before  # the first time something was built on the way
+    assert not loads_evaluation(place, *words)
+    if changed == "file":
+        (place.folder / "default.nix").write_text(PACKAGES.replace("answer = 42", "answer = 43"))
+        assert place.built(*words) != before
+        return
+    if changed == "store":
+        with local_store(str(place.store)) as store:
+            assert isinstance(store.castore, LocalCastore)
+            collect(store.castore)
+    else:
+        configured.parent.mkdir(exist_ok=True)
+        configured.write_text("allow-import-from-derivation = true\n")
+    assert loads_evaluation(place, *words)
+    assert place.built(*words) == before
