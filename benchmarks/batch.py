@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.code.coerce import as_attrs
 from evaluator.code.functions import call
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.values import Attrs, ContextString, force
 from evaluator.session import Session

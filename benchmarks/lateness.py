@@ -113,8 +113,8 @@ Found = dict[str, float | list[float]]
 def measure(expression: str) -> Found:
     """Evaluates it while the main thread's timer ticks. Answers the seconds that it took, and in milliseconds by how
     much each tick was late, and the processor time from one pause of the evaluation to the next."""
-    from evaluator.builtins.install import open_session
     from evaluator.io.files import Files
+    from evaluator.opening import open_session
     from evaluator.runtime.errors import EvalError
     from evaluator.runtime.values import COUNTERS
     from evaluator.thread import evaluation_thread, stop_collector

@@ -21,7 +21,7 @@ from benchmarks.numbers import median, table
 #: Evaluates in a process of its own and prints seconds, megabytes, lambdas and calls remembered.
 _PROGRAM = """
 import gc, json, resource, sys, time
-from evaluator.builtins.install import open_session
+from evaluator.opening import open_session
 from evaluator.code.functions import call
 from evaluator.entry import select_path
 from evaluator.io.files import Files

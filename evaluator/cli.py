@@ -52,12 +52,12 @@ def _run(words: list[str], only: bool) -> int:
 
         return repl(words[1:])
     if words[:1] == ["flake"]:
-        from evaluator.flakes.command import main as flake
+        from evaluator.command.flakes import main as flake
 
         _allow_any_bytes()
         return flake(words[1:], only)
     if words[:1] == ["registry"]:
-        from evaluator.flakes.registry_command import main as registry
+        from evaluator.command.registries import main as registry
 
         _allow_any_bytes()
         return registry(words[1:], only)

@@ -71,6 +71,18 @@ class Fetching(Protocol):
         """Says that the store path of a pinned input, if somebody reads from it, is made by :meth:`tree`."""
 
 
+class Flakes:
+    """What built-in functions ask of flakes, which are built on them; :mod:`evaluator.opening` says who answers."""
+
+    def fetcher(self, session: Session) -> Fetching:
+        """Who fetches for a session that was not told."""
+        raise NotImplementedError
+
+    def call(self, session: Session, ref: str) -> object:
+        """What ``getFlake`` answers for a reference. Raises EvalError."""
+        raise NotImplementedError
+
+
 @final
 class Imports:
     """Imported files: their values (pending or done) by path, and the version of the text that each was."""
@@ -84,7 +96,7 @@ class Imports:
 class Session(LoweringHost):
     """Everything that evaluating needs besides code and environments.
 
-    As made here it knows no built-in functions: :func:`evaluator.builtins.install.open_session` gives it those.
+    As made here it knows no built-in functions: :func:`evaluator.opening.open_session` gives it those.
     ``observe``: how many calls of each lambda to remember (0: none). ``shared`` is a folder (the package set's) whose
     files are imported once, as saved on disk; imports and observed calls of all other files go to ``local`` and
     ``local_observations``, which may be exchanged between evaluations.
@@ -122,8 +134,9 @@ class Session(LoweringHost):
         self.references: Final[dict[str, list[str]]] = {}
         #: Declared fetches by the store paths that they make.
         self.fetches: Final[dict[str, Fetch]] = {}
-        #: Who fetches; None until somebody asks (:func:`evaluator.flakes.fetcher.fetcher_of`).
+        #: Who fetches; None until somebody asks (:meth:`Flakes.fetcher`).
         self.fetcher: Fetching | None = None
+        self.flakes = Flakes()
         self._stored: Final[dict[str, str]] = {}
         #: How many wide forces are under way: evaluations of many things that do not depend on each other.
         self.wide = 0

@@ -43,11 +43,7 @@ class OnDemand(Code):
 def fetching(session: Session) -> Fetching:
     """Who fetches for a session."""
     found = session.fetcher
-    if found is None:
-        from evaluator.flakes.fetcher import fetcher_of
-
-        found = fetcher_of(session)
-    return found
+    return session.flakes.fetcher(session) if found is None else found
 
 
 def read_hash(text: str, algo: str | None) -> Hash:

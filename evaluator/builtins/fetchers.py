@@ -153,9 +153,7 @@ def fetch_closure(session: Session, value: object) -> object:
 
 
 def get_flake(session: Session, value: object) -> object:
-    from evaluator.flakes.calling import get_flake as called
-
-    return called(session, as_string_no_context(value))
+    return session.flakes.call(session, as_string_no_context(value))
 
 
 def parse_ref(session: Session, value: object) -> object:

@@ -1,4 +1,4 @@
-"""Puts the families of built-in functions together, and opens sessions that know them."""
+"""Puts the families of built-in functions together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from evaluator.builtins import (
 )
 from evaluator.builtins.derivation_expression import DERIVATION
 from evaluator.builtins.table import Builtin
-from evaluator.io.files import Files
 from evaluator.runtime.values import NULL, Attrs, Code, Primop, Thunk
 from evaluator.session import LANGUAGE_VERSION, NIX_VERSION, Session
 from store.store_path import STORE_DIR
@@ -86,20 +85,6 @@ class CurrentTime(Code):
         if reads is not None:
             reads.refuse("it depends on the time")
         return self.seconds
-
-
-def open_session(
-    files: Files,
-    search_path: list[tuple[str, str]] | None = None,
-    system: str = "",
-    observe: int = 0,
-    tolerant: bool = False,
-    shared: str = "",
-) -> Session:
-    """A session that knows the built-in functions; the arguments are those of :class:`Session`."""
-    session = Session(files, search_path, system, observe, tolerant, shared)
-    install(session)
-    return session
 
 
 def install(session: Session) -> None:

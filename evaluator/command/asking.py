@@ -8,20 +8,20 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from evaluator.builtins.install import open_session
 from evaluator.code.coerce import as_string, canonical, coerce
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
-from evaluator.command.settings import is_on
 from evaluator.flakes.fetcher import Fetcher
 from evaluator.flakes.purity import confine
 from evaluator.io.files import Files, ParsedFile, syntax_fault
 from evaluator.lowering.lower import Lowering
 from evaluator.lowering.scope import Scope
+from evaluator.opening import open_session
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.source import SourceFile
 from evaluator.runtime.values import COUNTERS, Attrs
 from evaluator.session import Session, base_env, search_path_entries
+from evaluator.settings import is_on
 from evaluator.stores.access import LocalAccess
 from evaluator.syntax.parser import parse
 
@@ -131,7 +131,7 @@ def roots(options: Options, session: Session) -> Iterator[object]:
     """The value of each expression and file, one after another. Raises EvalError."""
     here = os.getcwd()
     if names_outputs(options):
-        from evaluator.flakes.calling import outputs_named
+        from evaluator.command.outputs import outputs_named
 
         yield from outputs_named(options, session, here)
         return

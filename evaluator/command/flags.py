@@ -246,7 +246,7 @@ def _taken_apart(word: str) -> list[str]:
 
 def _setting(word: str) -> tuple[str, str | None]:
     """The setting that a flag changes, and its new value if the flag says it all. Raises UsageError."""
-    from evaluator.command.settings import SWITCHES, is_setting
+    from evaluator.settings import SWITCHES, is_setting
 
     name = word[2:] if word.startswith("--") else ""
     if name in SWITCHES:

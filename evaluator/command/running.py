@@ -39,7 +39,7 @@ def evaluate(options: Options, print_answers: Callable[[Options], None], only: b
     An interrupt ends it at once. ``only``: the process has nothing to do but this, and all that ends it interrupts it.
     """
     if options.settings:
-        from evaluator.command.settings import warnings
+        from evaluator.settings import warnings
 
         for warning in warnings(options.settings):
             complain(warning)
@@ -85,8 +85,8 @@ def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
         sys.stdout.flush()
         return 0
     except EvalError as error:
-        from evaluator.command.settings import is_on
         from evaluator.runtime.report import report
+        from evaluator.settings import is_on
 
         flush()
         complain(report(error, options.show_trace or is_on(options.settings, "show-trace")))

@@ -11,5 +11,5 @@
 * :mod:`evaluator.flakes.calling`     from a flake to its outputs: ``getFlake``
 * :mod:`evaluator.flakes.in_place`    a flake as its user edits it, for the editor
 * :mod:`evaluator.flakes.declared`    the inputs that a text declares, however broken it is
-* :mod:`evaluator.flakes.command`     ``tvix-eval flake …``
+* :mod:`evaluator.flakes.own_settings` ``nixConfig``: settings that a flake brings along
 """

@@ -13,17 +13,12 @@ from evaluator.code.functions import call
 from evaluator.corepkgs import FOLDER
 from evaluator.entry import split_path
 from evaluator.flakes.fetcher import fetcher_of
-from evaluator.flakes.locking import Locked, lock_flake, wishes_of
-from evaluator.flakes.own_settings import accepted, added
-from evaluator.flakes.purity import make_pure
-from evaluator.flakes.reference import is_relative, parse_installable, shown
+from evaluator.flakes.locking import Locked, lock_flake
+from evaluator.flakes.reference import is_relative, shown
 from evaluator.runtime.errors import EvalError, MissingAttribute
 from evaluator.runtime.values import Attrs, force
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from evaluator.command.flags import Options
     from evaluator.session import Session
 
 
@@ -34,39 +29,6 @@ def get_flake(session: Session, text: str) -> object:
     if fetcher.pure and not ("narHash" in ref or "rev" in ref):
         raise EvalError(f"cannot call 'getFlake' on unlocked flake reference '{text}' (use --impure to override)")
     return outputs_of(session, lock_flake(session, ref))
-
-
-def outputs_named(options: Options, session: Session, base: str) -> Iterator[object]:
-    """What the operands of a command line mean, or the flake in the folder ``base`` without any. Raises EvalError.
-
-    All flakes are locked before the first is looked at: from then on evaluation knows nothing else (``--impure``:
-    it does).
-    """
-    wishes = wishes_of(options, False)
-    found: list[tuple[Locked, Ref, str]] = []
-    for given in options.operands or ["."]:
-        ref, fragment = parse_installable(given, base)
-        found.append((lock_flake(session, ref, wishes), ref, fragment))
-        _heed(options, session, found[-1][0])
-    if not options.impure:
-        make_pure(session)
-    for locked, ref, fragment in found:
-        yield select_output(outputs_of(session, locked), fragment, session.system, ref, options.doing != "build")
-
-
-def _heed(options: Options, session: Session, found: Locked) -> None:
-    """From now on the settings that a flake brings along hold, as far as the user trusts it."""
-    own = found.flake.settings
-    if own:
-        fetcher = fetcher_of(session)
-        more = accepted(session, own, fetcher.settings().accept_flake_config)
-        if more:
-            if session.files.reads is not None:
-                session.files.reads.refuse("a flake brings settings along")
-            added(options.settings, more)
-            fetcher.reconfigure()
-            session.allows_builds = session.allows_builds and fetcher.settings().allow_import_from_derivation
-            options.reconfigure()
 
 
 def outputs_of(session: Session, found: Locked) -> object:

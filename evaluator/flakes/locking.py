@@ -24,11 +24,10 @@ from evaluator.flakes.definition import (
 )
 from evaluator.flakes.fetcher import fetcher_of
 from evaluator.flakes.lock_file import InputPath, LockFile, Node, difference, is_locked, path_text, read
-from evaluator.flakes.reference import is_relative, parse_located, shown
+from evaluator.flakes.reference import is_relative, shown
 from evaluator.runtime.errors import EvalError
 
 if TYPE_CHECKING:
-    from evaluator.command.flags import Options
     from evaluator.session import Session
 
 
@@ -47,26 +46,6 @@ class Wishes:
     change: bool = True
     write: bool = False
     commit: bool = False
-
-
-def wishes_of(options: Options, write: bool) -> Wishes:
-    """What a command line says about locking. Raises EvalError for what names no input or flake."""
-    wishes = Wishes(write=write)
-    for flag, values in options.locking:
-        match flag:
-            case "--update-input":
-                wishes.updates.add(named_input(flag, values[0]))
-            case "--override-input":
-                wishes.overrides[named_input(flag, values[0])] = parse_located(values[1], os.getcwd())
-            case "--recreate-lock-file":
-                wishes.recreate = True
-            case "--no-update-lock-file":
-                wishes.change = False
-            case "--no-write-lock-file":
-                wishes.write = False
-            case "--commit-lock-file":
-                wishes.commit = True
-    return wishes
 
 
 def named_input(flag: str, text: str) -> InputPath:

@@ -12,8 +12,8 @@ import re
 from typing import TYPE_CHECKING
 
 from evaluator.code.coerce import canonical
-from evaluator.command.settings import is_on
 from evaluator.flakes.fetcher import fetcher_of
+from evaluator.settings import is_on
 
 if TYPE_CHECKING:
     from evaluator.session import Session

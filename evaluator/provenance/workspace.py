@@ -11,11 +11,11 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-from evaluator.builtins.install import open_session
 from evaluator.code.coerce import canonical
 from evaluator.code.functions import call
 from evaluator.io.files import Files
 from evaluator.io.store import StoreAccess
+from evaluator.opening import open_session
 from evaluator.provenance.context import FileContext, Value, chain_to, select
 from evaluator.provenance.data import Facts, Failure, Member, Target
 from evaluator.provenance.describe import facts, member

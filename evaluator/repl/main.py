@@ -26,8 +26,8 @@ def main(words: Sequence[str]) -> int:
         print(USAGE)
         return 0
     from evaluator.command.running import complain
-    from evaluator.command.settings import warnings
     from evaluator.repl.commands import Talk
+    from evaluator.settings import warnings
 
     for warning in warnings(options.settings):
         complain(warning)

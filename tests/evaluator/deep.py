@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.builtins.json import to_json
 from evaluator.builtins.xml import to_xml
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.errors import EvalError
 from evaluator.runtime.printer import show
 from evaluator.runtime.report import report

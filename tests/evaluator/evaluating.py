@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass, field
 
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.errors import EvalError, Frame
 from evaluator.runtime.printer import show
 from evaluator.runtime.report import suggestion

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.errors import BuildFailure, EvalError, Unrealised
 from evaluator.service.background import ALWAYS, ASK, NEVER, BackgroundAccess
 from evaluator.service.building import FromBuilder

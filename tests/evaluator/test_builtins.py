@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.builtins.install import open_session
 from evaluator.builtins.regex import Matcher
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from tests.evaluator.case_files import Case, cases_under
 from tests.evaluator.evaluating import evaluate, nix_error, nix_values
 

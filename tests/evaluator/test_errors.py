@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.errors import ALWAYS, DETAIL, KEPT, EvalError, ThrownError
 from evaluator.runtime.report import report
 from evaluator.runtime.source import Place, SourceFile

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.builtins.install import open_session
 from evaluator.cli import main
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.errors import EvalError
 from evaluator.stores.access import LocalAccess
 from store.composition import local_store, open_store

@@ -12,9 +12,9 @@ from contextlib import suppress
 import pytest
 
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
 from evaluator.limits import Limits, resident_megabytes
+from evaluator.opening import open_session
 from evaluator.runtime.errors import EvalError, Interrupted
 from evaluator.runtime.values import COUNTERS
 from evaluator.thread import evaluation_thread

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import observing
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.values import force
 from evaluator.session import Session
 

@@ -14,9 +14,9 @@ from typing import TypeVar
 import pytest
 
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
 from evaluator.limits import Limits
+from evaluator.opening import open_session
 from evaluator.runtime.errors import BuildFailure, EvalError, Interrupted, Unrealised
 from evaluator.runtime.printer import show
 from evaluator.runtime.values import COUNTERS

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evaluator.builtins.control import deep_force
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from evaluator.runtime.errors import EvalError, Interrupted, Unrealised
 from evaluator.runtime.printer import show
 from evaluator.runtime.values import COUNTERS

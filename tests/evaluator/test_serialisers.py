@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluator.builtins.install import open_session
 from evaluator.builtins.json import to_json
 from evaluator.builtins.xml import to_xml
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from tests.evaluator.evaluating import evaluate
 
 

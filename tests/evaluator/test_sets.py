@@ -8,8 +8,8 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.builtins.install import open_session
 from evaluator.io.files import Files
+from evaluator.opening import open_session
 from tests.evaluator.evaluating import evaluate
 
 Model = dict[str, object]

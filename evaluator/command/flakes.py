@@ -11,10 +11,11 @@ from typing import ClassVar, Final
 
 from evaluator.command import asking, flags
 from evaluator.command.flags import Flag, Options, UsageError
+from evaluator.command.outputs import wishes_of
 from evaluator.flakes.calling import outputs_of
 from evaluator.flakes.definition import Flake
 from evaluator.flakes.lock_file import Node, path_text
-from evaluator.flakes.locking import Locked, lock_flake, wishes_of
+from evaluator.flakes.locking import Locked, lock_flake
 from evaluator.flakes.outline import outline
 from evaluator.flakes.reference import parse_located, shown
 from evaluator.io.files import Files
