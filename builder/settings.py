@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from builder.configuration import configuration_files
 from store.records import asdict, dataclass, field
 
 _INCLUDES = 20  # deep: more is a circle
@@ -149,19 +150,6 @@ def load(given: Mapping[str, str] | None = None, environ: Mapping[str, str] | No
     for name, value in (given or {}).items():
         reader.take(name, value, f"--option {name}")
     return Settings(**{name.replace("-", "_"): value for name, value in reader.values.items()})  # type: ignore[arg-type]
-
-
-def configuration_files(environ: Mapping[str, str]) -> list[str]:
-    """The files that are read if they are there, in their order."""
-    system = os.path.join(environ.get("NIX_CONF_DIR", "/etc/nix"), "nix.conf")
-    if "NIX_USER_CONF_FILES" in environ:
-        own = [path for path in environ["NIX_USER_CONF_FILES"].split(":") if path]
-    else:
-        home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
-        folders = [home, *environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")]
-        own = [os.path.join(folder, "nix", "nix.conf") for folder in folders if folder]
-    # The first named counts most, so it is read last.
-    return [system, *reversed(own)]
 
 
 def _switch(name: str, value: str, where: str) -> bool:

@@ -45,7 +45,7 @@ def _is_configured() -> bool:
     """Whether one of the settings may be in Nix's configuration, which takes longer to read than to look at."""
     if _SETTING.search(os.environ.get("NIX_CONFIG", "")):
         return True
-    from builder.settings import configuration_files
+    from builder.configuration import configuration_files
 
     for path in configuration_files(os.environ):
         try:

@@ -155,7 +155,7 @@ class LocalAccess:
 
     def _note_configuration(self) -> None:
         """An answer that builds were needed for holds as long as Nix's configuration is what it was."""
-        from builder.settings import configuration_files
+        from builder.configuration import configuration_files
 
         reads = None if self._session is None else self._session.files.reads
         if reads is not None:

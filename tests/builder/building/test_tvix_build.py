@@ -398,7 +398,7 @@ def loads_evaluation(place: Place, *words: str) -> bool:
         timeout=120,
         check=True,
     )
-    return "evaluator.session" in done.stderr
+    return "evaluator.building.wishes" in done.stderr
 
 
 def test_what_was_evaluated_before_is_not_evaluated_again(place: Place) -> None:
