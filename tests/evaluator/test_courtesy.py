@@ -18,10 +18,10 @@ PACKAGES = str(Path(evaluator.__file__).resolve().parent.parent)
 PROGRAM = """
 import os, subprocess, sys
 sys.path.insert(0, sys.argv[1])
+from evaluator.service import courtesy
 if sys.argv[2] == "user":
     os.setgid(65534)
     os.setuid(65534)
-from evaluator.service import courtesy
 own = open("/proc/self/autogroup").read()
 child = subprocess.Popen(["setsid", "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE)
 child.stdout.readline()
@@ -43,8 +43,6 @@ def test_other_sessions_get_the_least_share(who: str) -> None:
         pytest.skip("this kernel has no autogroups")
     if os.geteuid() != 0 and who == "root":
         pytest.skip("needs root")
-    if os.geteuid() == 0 and who == "user" and not os.access(PACKAGES, os.R_OK):
-        pytest.skip("others may not read this checkout")
     command = [sys.executable, "-c", PROGRAM, PACKAGES, who if os.geteuid() == 0 else "root"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env={**os.environ})
     assert done.stdout.split() == ["19", "True"]

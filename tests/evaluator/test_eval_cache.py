@@ -355,6 +355,7 @@ def test_recalling_loads_no_evaluator(tmp_path: Path) -> None:
         "evaluator",
         "evaluator.cli",
         *(f"evaluator.cache{name}" for name in ("", ".answers", ".database", ".request", ".unchanged")),
+        *("evaluator.io", "evaluator.io.observation"),
     }
     assert {name for name in recalling if name.startswith("store")} <= {
         *("store", "store.compiled", "store.nar", "store.store_path", "store.nix32", "store.hashes"),
