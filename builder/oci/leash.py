@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from builder.oci import elf
 from builder.oci.programs import which
 from store.records import dataclass, field
 
@@ -26,7 +27,6 @@ STATUS: Final = 125
 #: The first descriptor that :attr:`Leash.opened` gets.
 FIRST: Final = 3
 
-_MAKES_PROGRAMS = os.uname().machine == "x86_64"
 _KILL: Final = 9
 # Numbers of the kernel's: asm/unistd_64.h, linux/sched.h, linux/mount.h, linux/prctl.h, linux/personality.h.
 _WRITE, _OPEN, _CLOSE, _EXECVE, _EXIT, _CHDIR = 1, 2, 3, 59, 60, 80
@@ -64,7 +64,7 @@ class Leash:
 
     def hold(self, command: Sequence[str], folder: Path) -> list[str]:
         """The command that runs ``command`` like this; its first word is a path. May write into ``folder``."""
-        if not _MAKES_PROGRAMS:
+        if not elf.AVAILABLE:
             return self._told_to_a_shell(command)
         place = folder / "leash"
         place.write_bytes(self._program(command))
@@ -136,11 +136,9 @@ def complaint(status: int, log: Sequence[bytes]) -> str:
 class _SystemCalls:
     """A program for x86-64 that makes one system call after the other (System V ABI, AMD64 supplement, A.2.1).
 
-    It is one read-only segment: the ELF header, texts and tables, then the instructions.
+    Texts and tables come before the instructions.
     """
 
-    _BASE = 0x400000
-    _HEADERS = 64 + 56
     _REGISTERS = (b"\x48\xbf", b"\x48\xbe", b"\x48\xba", b"\x49\xba", b"\x49\xb8", b"\x49\xb9")  # mov rdi…r9, imm64
 
     def __init__(self) -> None:
@@ -169,11 +167,7 @@ class _SystemCalls:
 
     def program(self) -> bytes:
         """The program as an ELF file."""
-        size = self._HEADERS + len(self._data) + len(self._code)
-        entry = self._BASE + self._HEADERS + len(self._data)
-        header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, entry, 64, 0, 0, 64, 56, 1, 64, 0, 0)
-        segment = struct.pack("<IIQQQQQQ", 1, 5, 0, self._BASE, self._BASE, size, size, 0x1000)
-        return header + segment + self._data + self._code
+        return elf.program(bytes(self._code), bytes(self._data))
 
     def _load(self, arguments: Iterable[int | str | bytes], first: int = 0) -> None:
         for register, argument in enumerate(arguments, first):
@@ -191,6 +185,6 @@ class _SystemCalls:
             self._code = rest + self._code
 
     def _address(self, text: str | bytes) -> int:
-        at = self._BASE + self._HEADERS + len(self._data)
+        at = elf.DATA + len(self._data)
         self._data += (os.fsencode(text) if isinstance(text, str) else text) + b"\0"
         return at

@@ -8,9 +8,9 @@ the runtime ends that started it, so that nothing is left running when that is k
 
 from __future__ import annotations
 
-import os
-import struct
 from typing import Final
+
+from builder.oci import elf
 
 #: What it writes to the log, and ends with, when the builder cannot be executed.
 COMPLAINT: Final = b"cannot execute the builder"
@@ -23,18 +23,10 @@ _CODE: Final = bytes.fromhex(
     "bf02000000 488d3518000000 ba1b000000 b801000000 0f05"  # write(2, COMPLAINT, 27)
     "bf7f000000 b83c000000 0f05"  # exit(STATUS)
 ) + (COMPLAINT + b"\n")
-_BASE: Final = 0x400000
-_HEADERS: Final = 64 + 56
 
 
 def program(*, dies_with_parent: bool = False) -> bytes | None:
     """The program as an ELF file; None where there is none for this kind of machine, which starts builders directly."""
-    if os.uname().machine != "x86_64":
+    if not elf.AVAILABLE:
         return None
-    code = _DIE_WITH_PARENT + _CODE if dies_with_parent else _CODE
-    size = _HEADERS + len(code)
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH", b"\x7fELF\2\1\1", 2, 62, 1, _BASE + _HEADERS, 64, 0, 0, 64, 56, 1, 64, 0, 0
-    )
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
-    return header + segment + code
+    return elf.program(_DIE_WITH_PARENT + _CODE if dies_with_parent else _CODE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.events import Why
-from builder.oci import leash
+from builder.oci import elf
 from builder.oci.leash import COMPLAINT, FIRST, STATUS, Leash, complaint
 from builder.oci.runtimes import Runtime
 from tests.builder.sandbox.building import opened
@@ -22,7 +22,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     program = request.param == "program"
     if program and os.uname().machine != "x86_64":
         pytest.skip("programs are made for x86-64 only")
-    monkeypatch.setattr(leash, "_MAKES_PROGRAMS", program)
+    monkeypatch.setattr(elf, "AVAILABLE", program)
     return str(request.param)
 
 
