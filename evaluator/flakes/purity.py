@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 
 from evaluator.code.coerce import canonical
 from evaluator.flakes.fetcher import fetcher_of
+from evaluator.io.observation import CONTENT, EXISTS, content_value
 from evaluator.settings import is_on
 
 if TYPE_CHECKING:
+    from evaluator.io.reads import Reads
     from evaluator.session import Session
 
 #: What a setting that concerns this module may be read from, if it is there.
-_SETTING = re.compile(r"\b(?:pure-eval|restrict-eval|include)\b")
+_SETTING = re.compile(rb"\b(?:pure-eval|restrict-eval|include)\b")
+_INCLUDE = re.compile(rb"^\s*!?include\b", re.MULTILINE)
 _SURROUNDINGS = ("currentSystem", "currentTime")
 
 
@@ -28,7 +31,7 @@ def confine(session: Session, settings: dict[str, str]) -> None:
 
     Raises EvalError for a configuration that cannot be read.
     """
-    is_configured = _is_configured()
+    is_configured = _is_configured(session.files.reads)
     for name, confine_so in (("restrict-eval", restrict), ("pure-eval", make_pure)):
         if name in settings:
             wanted = is_on(settings, name)
@@ -41,20 +44,27 @@ def confine(session: Session, settings: dict[str, str]) -> None:
             confine_so(session)
 
 
-def _is_configured() -> bool:
-    """Whether one of the settings may be in Nix's configuration, which takes longer to read than to look at."""
-    if _SETTING.search(os.environ.get("NIX_CONFIG", "")):
-        return True
+def _is_configured(reads: Reads | None) -> bool:
+    """Whether one of the settings may be in Nix's configuration, which takes longer to read than to look at.
+
+    What an evaluation answers holds as long as the files are what they are: that is noted in ``reads``.
+    """
     from builder.configuration import configuration_files
 
+    texts = [os.environ.get("NIX_CONFIG", "").encode("utf-8", "surrogateescape")]
     for path in configuration_files(os.environ):
         try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                if _SETTING.search(file.read()):
-                    return True
+            with open(path, "rb") as file:
+                texts.append(file.read())
         except OSError:
+            if reads is not None:
+                reads.note(EXISTS, path, "1" if os.path.lexists(path) else "0")
             continue
-    return False
+        if reads is not None:
+            reads.note(CONTENT, path, content_value(texts[-1]))
+    if reads is not None and any(_INCLUDE.search(text) for text in texts):
+        reads.refuse("Nix's configuration includes other files")
+    return any(_SETTING.search(text) for text in texts)
 
 
 def restrict(session: Session) -> None:

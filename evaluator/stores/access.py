@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from evaluator.io.observation import CONTENT, EXISTS, STORED, content_value
+from evaluator.io.observation import STORED
 from evaluator.runtime.errors import EvalError, Unrealised
 
 if TYPE_CHECKING:
@@ -147,24 +147,10 @@ class LocalAccess:
     def allows_builds(self) -> bool:
         from builder.settings import SettingsError, load
 
-        self._note_configuration()
         try:
             return load(self._settings).allow_import_from_derivation
         except SettingsError as error:
             raise EvalError(str(error)) from None
-
-    def _note_configuration(self) -> None:
-        """An answer that builds were needed for holds as long as Nix's configuration is what it was."""
-        from builder.configuration import configuration_files
-
-        reads = None if self._session is None else self._session.files.reads
-        if reads is not None:
-            for path in configuration_files(os.environ):
-                try:
-                    with open(path, "rb") as file:
-                        reads.note(CONTENT, path, content_value(file.read()))
-                except OSError:
-                    reads.note(EXISTS, path, "1" if os.path.lexists(path) else "0")
 
     def ensure(self, store_path: str) -> None:
         if self.writes and not os.path.lexists(store_path) and self._query(store_path) is None:

@@ -119,6 +119,18 @@ def test_configuration_files_say_so_too(confined: World) -> None:
     assert confined.tvix("-E", text, "--no-pure-eval").code == 0
 
 
+def test_what_was_answered_before_is_not_when_it_is_restricted_since(confined: World) -> None:
+    text = f"builtins.readFile {confined.root}/out/a"
+    folder = confined.root / "settings"
+    folder.mkdir()
+    confined.environment["NIX_CONF_DIR"] = str(folder)
+    confined.environment["TVIX_EVAL_CACHE"] = str(confined.root / "cache")
+    for _ in range(2):  # the second is remembered
+        assert confined.tvix("-E", text).code == 0
+    (folder / "nix.conf").write_text("restrict-eval = true\n")
+    assert "is forbidden in restricted mode" in confined.tvix("-E", text, ok=False).err
+
+
 @pytest.mark.parametrize(
     ("allowed", "url", "yes"),
     [
