@@ -25,7 +25,7 @@ from builder.progress import (
     as_json,
 )
 from builder.readable import readable
-from store.store_path import name_of
+from store.store_path import derivation_name, name_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -169,7 +169,7 @@ class Lively:
 
     def _of_build(self, drv_path: str, event: events.BuildEvent) -> None:
         if isinstance(event, events.Started):
-            self._running[drv_path] = _Running(name_of(drv_path).removesuffix(".drv"))
+            self._running[drv_path] = _Running(derivation_name(drv_path))
             return
         running = self._running.get(drv_path)
         if running is None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from store.derivation import IMPURE, Derivation, Output
-from store.store_path import to_text
+from store.store_path import derivation_name, to_text
 
 
 class DerivationJsonError(ValueError):
@@ -46,7 +46,7 @@ def parse(data: bytes) -> dict[str, Derivation]:
         raise DerivationJsonError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
         raise DerivationJsonError("expected an object of derivations by their paths")
-    return {path: from_value(drv, path.rpartition("/")[2][33:].removesuffix(".drv")) for path, drv in value.items()}
+    return {path: from_value(drv, derivation_name(path)) for path, drv in value.items()}
 
 
 def from_value(value: object, name: str) -> Derivation:

@@ -166,6 +166,11 @@ def name_of(path: str) -> str:
     return base_name(path)[HASH_LENGTH + 1 :]
 
 
+def derivation_name(path: str) -> str:
+    """What a derivation is called, by its valid path; of any other store path NAME."""
+    return name_of(path).removesuffix(DRV_EXTENSION)
+
+
 def digest_of(path: str) -> str:
     """DIGEST (32 nix32 characters) of a valid store path, unchecked."""
     return base_name(path)[:HASH_LENGTH]

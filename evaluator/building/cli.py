@@ -11,8 +11,6 @@ import gc
 import os
 import sys
 
-from evaluator.cache.answers import OFF_FLAG, Question
-
 TYPE_CHECKING = False  # importing typing would take longer than many other things here
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +62,7 @@ def _run(words: Sequence[str], only: bool) -> int:
 
         return command(list(words))
     try:
-        options = flags.read([word for word in words if word != OFF_FLAG])
+        options = flags.read(words)
     except UsageError as error:
         return _complain(f"error: {error}\nTry 'tvix-build --help' for more information.", _BAD_USAGE)
     if options.doing == "help":
@@ -75,8 +73,7 @@ def _run(words: Sequence[str], only: bool) -> int:
 
         print(f"tvix-build {describe()}")
         return 0
-    # To `tvix-eval` the first word is no flag, so no question of its is the same.
-    return _build(options, Question.of(["--tvix-build", *words]), only)
+    return _build(options, words, only)
 
 
 def _complain(text: str, code: int) -> int:
@@ -84,7 +81,7 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
-def _build(options: BuildOptions, question: Question | None, only: bool) -> int:
+def _build(options: BuildOptions, words: Sequence[str], only: bool) -> int:
     """Builds what is asked for; the exit code. ``only``: the process has nothing to do but this."""
     from builder.settings import SettingsError, load
     from evaluator.runtime.errors import EvalError
@@ -98,7 +95,7 @@ def _build(options: BuildOptions, question: Question | None, only: bool) -> int:
     access = LocalAccess(options.store, True, options.settings)
     try:
         settings = load(options.settings)
-        return _built(options, settings, access, question)
+        return _built(options, settings, access, words)
     except (SettingsError, StoreError, EvalError) as error:
         return _complain(f"error: {error}", _FAILED)
     finally:
@@ -108,7 +105,7 @@ def _build(options: BuildOptions, question: Question | None, only: bool) -> int:
             access.close()
 
 
-def _built(options: BuildOptions, settings: Settings, access: LocalAccess, question: Question | None) -> int:
+def _built(options: BuildOptions, settings: Settings, access: LocalAccess, words: Sequence[str]) -> int:
     from builder import views
     from builder.outcome import BuildFailed
     from builder.realise import Realiser
@@ -130,7 +127,7 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess, quest
     try:
         wishes = stored(options)
         if options.expressions or options.stdin or len(wishes) < len(options.operands) or not options.operands:
-            code = _evaluate(options, access, wishes, question)
+            code = _evaluate(options, access, wishes, words)
             if code:
                 return code
         if options.dry_run:
@@ -147,15 +144,18 @@ def _built(options: BuildOptions, settings: Settings, access: LocalAccess, quest
         del held
 
 
-def _evaluate(options: BuildOptions, access: LocalAccess, wishes: list[Wish], question: Question | None) -> int:
+def _evaluate(options: BuildOptions, access: LocalAccess, wishes: list[Wish], words: Sequence[str]) -> int:
     """Adds what evaluation asks for; the exit code of evaluating.
 
     What it came to is remembered, and holds as long as all that it read is unchanged and its derivations are there.
     """
     from evaluator.building.operands import wish_of
+    from evaluator.cache.answers import Question
 
-    if options.stdin or not options.settings.keys() <= _NOT_OF_EVALUATION:
-        question = None
+    question = None
+    if not options.stdin and options.settings.keys() <= _NOT_OF_EVALUATION:
+        # To `tvix-eval` the first word is no flag, so no question of its is the same.
+        question = Question.of(["--tvix-build", *words])
     known = None if question is None else question.recall()
     if known is not None:
         for line in known.said:

@@ -173,29 +173,26 @@ def concat_map(session: Session, function: object, value: object) -> object:
 
 
 @final
-class _Fold(WideForce):
+class _Fold(ForEach):
     """A fold from the left. What one step misses stands for its result in the next ones, which may miss more."""
 
     def __init__(self, function: object, start: object, items: list[object]) -> None:
+        super().__init__(items)
         self.function: Final = function
         self.start: Final = start
-        self.items: Final = items
+        self.value: object = start
 
-    def attempt(self, session: Session) -> object:
-        result = self.start
-        missed: Unrealised | None = None
-        for item in self.items:
-            depth = COUNTERS.depth
-            try:
-                result = call2(self.function, result, item)
-            except EvalError as error:
-                missed = session.missed(missed, error, depth)
-                if missed is None:
-                    raise
-                result = Thunk(Lacking(missed), None)
-        if missed is not None:
-            raise missed
-        return result
+    def begin(self) -> None:
+        self.value = self.start
+
+    def take(self, item: object) -> None:
+        self.value = call2(self.function, self.value, item)
+
+    def lack(self, missed: Unrealised) -> None:
+        self.value = Thunk(Lacking(missed), None)
+
+    def result(self) -> object:
+        return self.value
 
 
 def fold_left(session: Session, function: object, start: object, value: object) -> object:

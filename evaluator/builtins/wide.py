@@ -32,6 +32,9 @@ class ForEach(WideForce):
         """Does it with the next item."""
         raise NotImplementedError
 
+    def lack(self, missed: Unrealised) -> None:
+        """Goes on without what came of the last item."""
+
     def result(self) -> object:
         """What came of it."""
         raise NotImplementedError
@@ -47,6 +50,7 @@ class ForEach(WideForce):
                 missed = session.missed(missed, error, depth)
                 if missed is None:
                     raise
+                self.lack(missed)
         if missed is not None:
             raise missed
         return self.result()

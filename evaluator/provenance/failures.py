@@ -17,6 +17,7 @@ from evaluator.runtime.errors import BuildFailure, EvalError, HoleForced, Syntax
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import Attrs
 from evaluator.session import Session
+from store.store_path import derivation_name
 
 _MOST_ATTRIBUTES: Final = 300
 """Larger sets are whole package sets: nobody waits for all of those."""
@@ -88,8 +89,7 @@ def _offer(session: Session, element: str) -> str:
     fetch = session.fetches.get(element)
     if fetch is not None:
         return sendable(fetch.title)
-    name = element[element.rfind("/") + 1 :][33:].removesuffix(".drv")
-    return sendable(f"Build '{name}'")
+    return sendable(f"Build '{derivation_name(element)}'")
 
 
 def _asked_at(context: FileContext, error: EvalError) -> Location | None:

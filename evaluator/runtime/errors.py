@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, final
 
 from evaluator.runtime.source import Place
+from store.store_path import derivation_name
 
 # What a frame is to a report of an error.
 STEP: Final = 0  # shown, as long as there is room
@@ -197,7 +198,7 @@ class Unrealised(EvalError):
         path = element[element.rfind("!") + 1 :].removeprefix("=")
         message = f"path '{path}' is not valid"
         if state:
-            name = name or path[path.rfind("/") + 1 :][33:].removesuffix(".drv")
+            name = name or derivation_name(path)
             message = f"'{name}' {_NOT_THERE[state]}"
         super().__init__(message, pinned)
         self.element = element

@@ -19,6 +19,7 @@ from evaluator.runtime.errors import BuildFailure, EvalError, Unrealised
 from evaluator.service.building import FromBuilder, Made, Make, NotMade, Said, Stop, ToBuilder
 from evaluator.service.protocol import read_frame, write_frame
 from evaluator.stores.access import LocalAccess
+from store.store_path import derivation_name
 
 NEVER: Final = "never"
 ASK: Final = "ask"
@@ -100,7 +101,7 @@ class BackgroundAccess(LocalAccess):
     def name(self, element: str) -> str:
         """What people call what an element of a string context names."""
         fetch = self._fetch(element)
-        return fetch.what if fetch is not None else element[element.rfind("/") + 1 :][33:].removesuffix(".drv")
+        return fetch.what if fetch is not None else derivation_name(element)
 
     def _may_be_made(self, element: str) -> bool:
         if element.startswith("="):

@@ -7,7 +7,7 @@ from store.aterm import ATermError
 from store.castore.services import Corrupt, Missing
 from store.derivation import Derivation
 from store.paths.protocol import Store
-from store.store_path import DRV_EXTENSION, is_derivation, name_of
+from store.store_path import derivation_name, is_derivation
 
 
 def read_derivation(store: Store, path: str) -> Derivation:
@@ -23,6 +23,6 @@ def read_derivation(store: Store, path: str) -> Derivation:
     if not is_derivation(path) or entry is None or entry.kind != "regular":
         raise Corrupt(f"'{path}' is not a derivation")
     try:
-        return drv_file.parse(b"".join(tree.read([])), name_of(path).removesuffix(DRV_EXTENSION))
+        return drv_file.parse(b"".join(tree.read([])), derivation_name(path))
     except ATermError as error:
         raise Corrupt(f"'{path}': {error}") from None
