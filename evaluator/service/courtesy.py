@@ -23,8 +23,10 @@ _PROC: Final = Path("/proc")
 class Courtesy:
     """Makes the sessions of all that this process has started the least important, as long as ``watch`` is held."""
 
-    def __init__(self) -> None:
-        self._own: Final = _autogroup(os.getpid())
+    def __init__(self, proc: Path = _PROC) -> None:
+        self._proc: Final = proc
+        # Empty, and not to be lowered either, where nothing between here and the first process began a session.
+        self._own: Final = _autogroup(proc, os.getpid())
         self._mutex: Final = threading.Lock()
         self._holders = 0
         self._wake: Final = threading.Event()
@@ -33,7 +35,7 @@ class Courtesy:
     def __enter__(self) -> None:
         with self._mutex:
             self._holders += 1
-            if self._own and self._thread is None:
+            if self._thread is None and (self._proc / str(os.getpid()) / "autogroup").exists():
                 self._thread = threading.Thread(target=self._watch, name="courtesy", daemon=True)
                 self._thread.start()
             self._wake.set()
@@ -45,39 +47,42 @@ class Courtesy:
     def _watch(self) -> None:
         while True:
             self._wake.wait()
-            lower(os.getpid(), self._own)
+            lower(os.getpid(), self._own, self._proc)
             with self._mutex:
                 if not self._holders:
                     self._wake.clear()
             threading.Event().wait(_SECONDS)
 
 
-def lower(pid: int, spared: str = "") -> None:
-    """Gives all sessions of what a process has started the least share, but for the autogroup ``spared``."""
+def lower(pid: int, spared: str = "", proc: Path = _PROC) -> None:
+    """Gives all sessions of what a process has started the least share, but for the autogroup ``spared``.
+
+    ``proc`` is where the kernel shows its processes.
+    """
     seen = {spared}
-    for child in _descendants(pid):
-        group = _autogroup(child)
+    for child in _descendants(proc, pid):
+        group = _autogroup(proc, child)
         if group and group not in seen:
             seen.add(group)
             # Too soon after the last one, or gone: the next round comes soon.
             with suppress(OSError):
-                place = _PROC / str(child) / "autogroup"
+                place = proc / str(child) / "autogroup"
                 if not place.read_text().rstrip().endswith(f"nice {LEAST}"):
                     place.write_text(str(LEAST))
 
 
-def _autogroup(pid: int) -> str:
-    """The name of the autogroup that a process belongs to; empty where there are none."""
+def _autogroup(proc: Path, pid: int) -> str:
+    """The name of the autogroup that a process belongs to; empty for that of the first process, and without any."""
     with suppress(OSError):
-        return (_PROC / str(pid) / "autogroup").read_text().partition(" ")[0]
+        return (proc / str(pid) / "autogroup").read_text().partition(" ")[0]
     return ""
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def _descendants(proc: Path, pid: int) -> Iterator[int]:
     pending = [pid]
     while pending:
         with suppress(OSError):
-            for task in (_PROC / str(pending.pop()) / "task").iterdir():
+            for task in (proc / str(pending.pop()) / "task").iterdir():
                 with suppress(OSError):
                     for child in (task / "children").read_text().split():
                         yield int(child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,20 @@ def test_nothing_was_started() -> None:
     share = before.read_text()
     courtesy.lower(os.getpid(), share.partition(" ")[0])
     assert before.read_text() == share
+
+
+def test_a_server_without_a_session_of_its_own(tmp_path: Path) -> None:
+    """Where no shell and no desktop began a session, the kernel shows an empty autogroup, and builds have theirs."""
+    own = tmp_path / str(os.getpid())
+    build = tmp_path / "77"
+    for folder, children in ((own, "77 "), (build, "")):
+        (folder / "task" / folder.name).mkdir(parents=True)
+        (folder / "task" / folder.name / "children").write_text(children)
+    (own / "autogroup").write_text("")
+    (build / "autogroup").write_text("/autogroup-9 nice 0\n")
+    end = time.monotonic() + 30
+    with courtesy.Courtesy(tmp_path):
+        while (build / "autogroup").read_text() != "19" and time.monotonic() < end:
+            time.sleep(0.005)
+    assert (build / "autogroup").read_text() == "19"
+    assert (own / "autogroup").read_text() == ""

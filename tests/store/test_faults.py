@@ -58,11 +58,22 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> No
         assert report.problems == []
         assert acknowledged <= set(store.paths())
         assert report.paths >= len(acknowledged)
-        packs = len(list((tmp_path / "store" / "packs").iterdir()))
         collect(store.castore, acknowledged)
-        assert len(list((tmp_path / "store" / "packs").iterdir())) < packs  # what the killed had begun is gone
         assert verify(store.castore).problems == []
         assert set(store.paths()) == acknowledged
+        # What the killed had begun is gone: all that is left is in a store that never saw them, too.
+        with local_store(str(tmp_path / "fresh")) as fresh:
+            assert isinstance(fresh.castore, LocalCastore)
+            closure.copy(store, fresh, acknowledged)
+            assert _contents(store.castore) == _contents(fresh.castore)
+        packs = {path.stem for path in (tmp_path / "store" / "packs").iterdir()}
+        assert packs == {name for (name,) in store.castore.db.execute("select name from packs")}
+
+
+def _contents(store: LocalCastore) -> dict[str, set[bytes]]:
+    """The digests of everything that a store's database knows."""
+    tables = ("chunks", "blobs", "directories")
+    return {table: {digest for (digest,) in store.db.execute(f"select digest from {table}")} for table in tables}
 
 
 ADDER = """
