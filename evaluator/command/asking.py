@@ -12,6 +12,7 @@ from evaluator.code.coerce import as_string, canonical, coerce
 from evaluator.code.functions import call
 from evaluator.command.flags import Options
 from evaluator.flakes.fetcher import Fetcher
+from evaluator.flakes.means import Means
 from evaluator.flakes.purity import confine
 from evaluator.io.files import Files, ParsedFile, syntax_fault
 from evaluator.lowering.lower import Lowering
@@ -50,7 +51,7 @@ def new_session(options: Options, files: Files, access: LocalAccess) -> Session:
     session.aborts_on_warn = is_on(settings, "abort-on-warn")
     session.traces_verbosely = is_on(settings, "trace-verbose")
     access.serve(session)
-    session.fetcher = Fetcher(lambda: access.castore, network=not options.offline, settings=settings)
+    session.fetcher = Fetcher(Means(lambda: access.castore, network=not options.offline, settings=settings))
     confine(session, settings)
     return session
 

@@ -39,13 +39,13 @@ def _heed(options: Options, session: Session, found: Locked) -> None:
     own = found.flake.settings
     if own:
         fetcher = fetcher_of(session)
-        more = accepted(session, own, fetcher.settings().accept_flake_config)
+        more = accepted(session, own, fetcher.means.settings().accept_flake_config)
         if more:
             if session.files.reads is not None:
                 session.files.reads.refuse("a flake brings settings along")
             added(options.settings, more)
             fetcher.reconfigure()
-            session.allows_builds = session.allows_builds and fetcher.settings().allow_import_from_derivation
+            session.allows_builds = session.allows_builds and fetcher.means.settings().allow_import_from_derivation
             options.reconfigure()
 
 

@@ -108,8 +108,8 @@ def _run(options: RegistryOptions) -> None:
 
 
 def _listed(session: Session) -> Iterator[str]:
-    fetcher = fetcher_of(session)
-    for kind, entries in Registries(fetcher.settings(), fetcher.limits()).all():
+    means = fetcher_of(session).means
+    for kind, entries in Registries(means.settings(), means.limits()).all():
         for entry in entries:
             yield f"{kind:<6} {shown(entry.before)} {shown(entry.after)}"
 

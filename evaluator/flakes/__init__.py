@@ -1,6 +1,8 @@
 """Fetching for evaluations, and flakes.
 
 * :mod:`evaluator.flakes.fetcher`     the door through which evaluation fetches: what may be fetched, and when
+* :mod:`evaluator.flakes.inputs`      the kinds of inputs, and how each becomes a tree
+* :mod:`evaluator.flakes.means`       what fetches may do, and with what: store, network, settings, limits
 * :mod:`evaluator.flakes.purity`      what a pure evaluation may not see
 * :mod:`evaluator.flakes.forges`      GitHub, GitLab and SourceHut: addresses, and which revision a branch is at
 * :mod:`evaluator.flakes.registry`    what a name like ``nixpkgs`` means

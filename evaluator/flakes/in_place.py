@@ -63,7 +63,7 @@ class InPlace:
     def refuse(self, session: Session, name: str) -> EvalError:
         """What to raise for an input that there is none of: it may be locked if its user wants that."""
         fault = self.faults.get(name) or self.faults.get("")
-        why = "" if fault is None or fetcher_of(session).was_refused(fault) else f": {fault.message}"
+        why = "" if fault is None or fetcher_of(session).means.was_refused(fault) else f": {fault.message}"
         store = session.store()
         if store is not None:
             session.fetches.setdefault(self.locking(name), FlakeLocking(self._folder))

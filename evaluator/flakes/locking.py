@@ -156,7 +156,7 @@ def _changed(session: Session, found: Locked, wishes: Wishes) -> None:
         from builder.fetch.failure import FetchError
         from builder.fetch.git_command import git, without_filters
 
-        limits = fetcher_of(session).limits()
+        limits = fetcher_of(session).means.limits()
         what = f"cannot have Git track '{path}'"
         try:
             own = without_filters(folder, limits)

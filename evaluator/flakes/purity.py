@@ -36,7 +36,7 @@ def confine(session: Session, settings: dict[str, str]) -> None:
         if name in settings:
             wanted = is_on(settings, name)
         elif is_configured:
-            nix = fetcher_of(session).settings()
+            nix = fetcher_of(session).means.settings()
             wanted = nix.pure_eval if name == "pure-eval" else nix.restrict_eval
         else:
             wanted = False

@@ -16,6 +16,7 @@ from builder.fetch.transfer import downloaded
 from builder.settings import load
 from evaluator.flakes import forges
 from evaluator.flakes.fetcher import Fetcher
+from evaluator.flakes.means import Means
 from evaluator.flakes.registry import Registries
 from evaluator.io.files import Files
 from evaluator.runtime.errors import EvalError, Unrealised
@@ -210,8 +211,7 @@ def test_a_branch_is_locked_to_its_revision(
     items: dict[str, object] = {"type": kind, "owner": "O", "repo": "R", "host": host, **({"ref": ref} if ref else {})}
     asked = 0
     for _ in range(2):
-        fetcher = Fetcher(lambda: store, network=True)
-        fetcher._limits = limits
+        fetcher = Fetcher(Means(lambda: store, network=True, limits=limits))
         tree = fetcher.tree(Session(Files()), items)
         assert tree.items == {
             "type": kind,
@@ -242,8 +242,8 @@ def test_what_a_forge_does_not_know(limits: Limits, site: Site, monkeypatch: pyt
 
 def test_without_leave_nobody_is_asked(limits: Limits, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forges, "SCHEME", "http")
-    fetcher = Fetcher(lambda: CastoreStore(MemoryCastore()), remedy="ask first")
-    fetcher._limits = replace(limits, network=False, offline_remedy="ask first")
+    offline = replace(limits, network=False, offline_remedy="ask first")
+    fetcher = Fetcher(Means(lambda: CastoreStore(MemoryCastore()), remedy="ask first", limits=offline))
     session = Session(Files())
     host = site.url.removeprefix("http://")
     wanted: list[dict[str, object]] = [
@@ -269,7 +269,7 @@ def test_what_is_pinned_comes_with_leave(site: Site, tmp_path: Path, monkeypatch
     site.pages["/f"] = Page(b"x\n")
     store = CastoreStore(MemoryCastore())
     session = Session(Files())
-    fetcher = Fetcher(lambda: store)
+    fetcher = Fetcher(Means(lambda: store))
     path = fixed_output_path("f", False, hash_bytes("sha256", b"x\n"))
     items: dict[str, object] = {
         "type": "download",
@@ -289,7 +289,7 @@ def test_what_is_pinned_comes_with_leave(site: Site, tmp_path: Path, monkeypatch
 
 
 def test_what_is_pure_is_pinned() -> None:
-    fetcher = Fetcher(lambda: CastoreStore(MemoryCastore()), network=True, pure=True)
+    fetcher = Fetcher(Means(lambda: CastoreStore(MemoryCastore()), network=True), pure=True)
     session = Session(Files())
     unpinned: list[dict[str, object]] = [
         {"type": "git", "url": "file:///x"},
