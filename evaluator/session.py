@@ -330,7 +330,9 @@ class Session(LoweringHost):
     def ensure(self, store_path: str) -> None:
         """Makes sure that a store object is there, where things are written. Raises EvalError."""
         store = self._recipes.store
-        if store is not None and self.files.text(store_path) is None and self.files.copy(store_path) is None:
+        if store is None or store_path in self.recipes:
+            return
+        if self.files.text(store_path) is None and self.files.copy(store_path) is None:
             store.ensure(store_path)
 
     def need(self, text: str, context: frozenset[str]) -> str:
@@ -420,14 +422,14 @@ class Session(LoweringHost):
             if not self._may_build():
                 return False
             path = self._path_in_recipe(element) or self._became(element)
-            return path != "" and self.files.exists(path)
+            return path != "" and self.files.is_valid(path)
         if element.startswith("="):
             path = element[1:]
         recipe = self.recipes.get(path)
         if recipe is not None:
             self.files.add_text(path, recipe.to_bytes())
             return True
-        return self.files.exists(path)
+        return self.files.is_valid(path)
 
     def close(self) -> None:
         """Breaks the cycles between session, builtins and code, so that memory goes back at once."""

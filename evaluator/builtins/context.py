@@ -68,7 +68,7 @@ def append_context(session: Session, value: object, more: object) -> object:
     attrs = as_attrs(more, "while evaluating the second argument passed to builtins.appendContext")
     for path in sorted_names(attrs):
         try:
-            _append(context, path, attrs.get(path))
+            _append(session, context, path, attrs.get(path))
         except EvalError as error:
             place = attrs.place_of(path)
             if place is not None:
@@ -77,10 +77,11 @@ def append_context(session: Session, value: object, more: object) -> object:
     return make_string(text, frozenset(context))
 
 
-def _append(context: set[str], path: str, described: object) -> None:
+def _append(session: Session, context: set[str], path: str, described: object) -> None:
     """Adds what an attribute of ``appendContext``'s argument says of ``path``."""
     if not is_store_path(path):
         raise EvalError(f"context key '{path}' is not a store path")
+    session.ensure(path)
     entry = as_attrs(described, "while evaluating the value of a string context")
     plain = entry.get("path")
     if plain is not None and as_bool(plain, "while evaluating the `path` attribute of a string context"):

@@ -74,6 +74,9 @@ class Objects(Protocol):
     def place(self, store_path: str) -> str:
         """Where on disk the contents of a store object are; empty when the store has none of that path."""
 
+    def in_place(self, store_path: str) -> bool:
+        """Whether what lies where a store object belongs is that object (:class:`evaluator.io.store.StoreAccess`)."""
+
 
 @final
 class Files:
@@ -96,6 +99,7 @@ class Files:
         self._copies: Final[dict[str, Copy]] = {}
         self._texts: Final[dict[str, bytes]] = {}
         self._in_place: Final[set[str]] = set()
+        self._valid: Final[set[str]] = set()
         self._worktrees: Final[dict[str, str]] = {}
         #: In a pure evaluation, and in a restricted one, only the store may be read, and what was admitted.
         self.pure = False
@@ -159,14 +163,31 @@ class Files:
         if os.path.lexists(whole):
             self._in_place.add(whole)
             return path
-        place = objects.place(whole)
+        return self._through_links(path, end, 0) if self._lay_out(whole, objects) else path
+
+    def _lay_out(self, store_path: str, objects: Objects) -> bool:
+        """Has a store object read as what a store has of it; false when that has none."""
+        place = objects.place(store_path)
         if place:
-            self.add_copy(whole, place, set())
-            self._laid_out.add(whole)
-            return self._through_links(path, end, 0)
+            self.add_copy(store_path, place, set())
+            self._laid_out.add(store_path)
+            return True
         if self.reads is not None:
-            self.reads.refuse(f"'{whole}' may come to the store at any time")
-        return path
+            self.reads.refuse(f"'{store_path}' may come to the store at any time")
+        return False
+
+    def is_valid(self, store_path: str) -> bool:
+        """Whether a store object is there: one that evaluation made, that Nix has finished, or that a store has.
+
+        What merely lies in its place can be read by its path, but is no store object.
+        """
+        objects = self.objects
+        if objects is None or store_path in self._copies or store_path in self._texts or store_path in self._valid:
+            return self.exists(store_path)
+        if os.path.lexists(store_path) and objects.in_place(store_path):
+            self._valid.add(store_path)
+            return self.exists(store_path)
+        return self._lay_out(store_path, objects) and self.exists(store_path)
 
     def _is_laid_out(self, path: str) -> bool:
         """Whether a path lies in an object that a store has, though not in its place."""

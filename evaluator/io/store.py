@@ -17,6 +17,12 @@ class StoreAccess(Protocol):
     def place(self, store_path: str) -> str:
         """Where on disk the contents of a store object are; empty when the store has none of that path."""
 
+    def in_place(self, store_path: str) -> bool:
+        """Whether what lies where a store object belongs is that object, and not half of it, or somebody's own file.
+
+        So it is where Nix's database says so, and where there is none that could be asked.
+        """
+
     def derivation(self, drv_path: str) -> Derivation | None:
         """The derivation at ``drv_path``; None when the store has none. Raises EvalError for a damaged one."""
 

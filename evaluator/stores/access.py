@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from builder.realise import Realiser
     from evaluator.session import Session
     from evaluator.stores.building import Realising
+    from store.backends.nix_valid import NixValidity
     from store.castore.path_info import PathInfo
     from store.composition.castore_store import CastoreStore
     from store.derivation import Derivation
@@ -41,6 +42,7 @@ class LocalAccess:
         self._session: Session | None = None
         self._realising: Realising | None = None
         self._store: Store | None = None
+        self._nix: NixValidity | None = None
         self._checkouts: Checkouts | None = None
         self._realisations: Realisations | None = None
         self._written: Final[dict[str, None]] = {}
@@ -85,6 +87,8 @@ class LocalAccess:
         if self._store is not None:
             self._store.close()
             self._store = None
+        if self._nix is not None:
+            self._nix.close()
 
     # --- what a session asks -------------------------------------------------------------------
 
@@ -106,18 +110,37 @@ class LocalAccess:
         except (StoreError, ValueError) as error:
             raise EvalError(str(error)) from None
 
+    def in_place(self, store_path: str) -> bool:
+        if self._nix is None:
+            from store.backends.nix_valid import NixValidity
+
+            self._nix = NixValidity()
+        return self._nix.is_valid(store_path) is not False
+
     def derivation(self, drv_path: str) -> Derivation | None:
         from store.castore.services import Missing, StoreError
         from store.paths.derivations import read_derivation
 
-        if self._is_empty():
-            return None
         try:
-            return read_derivation(self.store, drv_path)
+            if not self._is_empty():
+                return read_derivation(self.store, drv_path)
         except Missing:
-            return None
+            pass
         except (StoreError, ValueError) as error:
             raise EvalError(str(error)) from None
+        return self._lying_derivation(drv_path) if self._lies_there(drv_path) else None
+
+    def _lying_derivation(self, drv_path: str) -> Derivation:
+        """A derivation that Nix has. Raises EvalError."""
+        from store.aterm import ATermError
+        from store.drv_file import parse
+        from store.store_path import derivation_name
+
+        try:
+            with open(drv_path, "rb") as file:
+                return parse(file.read(), derivation_name(drv_path))
+        except (OSError, ATermError) as error:
+            raise EvalError(f"'{drv_path}': {error}") from None
 
     def references(self, store_path: str) -> list[str]:
         info = self._query(store_path)
@@ -153,8 +176,11 @@ class LocalAccess:
             raise EvalError(str(error)) from None
 
     def ensure(self, store_path: str) -> None:
-        if self.writes and not os.path.lexists(store_path) and self._query(store_path) is None:
+        if self.writes and not self._lies_there(store_path) and self._query(store_path) is None:
             self.realise([store_path])
+
+    def _lies_there(self, store_path: str) -> bool:
+        return os.path.lexists(store_path) and self.in_place(store_path)
 
     def realise(self, wanted: list[str]) -> None:
         session = self._session

@@ -34,8 +34,8 @@ class NixStore:
         self.folder = Path(root + store_dir) if root else Path(store_dir)
         self.database = Path(root + state_dir) / "db" / "db.sqlite" if root else Path(state_dir) / "db" / "db.sqlite"
         self._lock = Lock()
-        if not self.database.exists():
-            raise StoreError(f"no Nix store here: {self.database} is missing")
+        if not os.path.exists(self.database):
+            raise StoreError(f"no Nix store here: {self.database} is missing, or may not be read")
         self._db = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -50,6 +50,8 @@ class NixStore:
                 return connection
             except sqlite3.Error as error:
                 last = error
+                if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                    break  # it is being changed
         raise StoreError(f"{self.database}: {last}")
 
     def query(self, path: str) -> PathInfo | None:
