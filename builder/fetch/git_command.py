@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from builder.descendants import descendants
 from builder.fetch.failure import FetchError
 from builder.fetch.limits import Limits
 from builder.fetch.transfer import is_local, local_path
@@ -106,10 +108,18 @@ def git_status(
         thread.start()
         while not done.wait(0.1):
             if limits.cancel.is_set():
-                process.kill()
-        thread.join()
+                _end(process)
         limits.check()
         return process.returncode, out, err.decode("utf-8", "replace").strip()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends git, and the programs that talk to servers for it, which it would leave behind waiting for an answer."""
+    below = list(descendants(process.pid))
+    process.terminate()  # git removes what is half done
+    for pid in below:
+        with suppress(OSError):  # it has ended, or is somebody else's
+            os.kill(pid, signal.SIGTERM)
 
 
 def git(

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from builder.fetch.failure import FetchError
+from builder.fetch.hanging_up import hanging_up
 from builder.fetch.limits import Limits
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class _Http:
         self._url = url
         self._limits = limits
         self._stack = stack
+        self._trace = stack.enter_context(hanging_up(limits.cancel))
         timeout = httpx.Timeout(limits.stall, connect=limits.connect)
         self._client = stack.enter_context(
             httpx.Client(
@@ -173,7 +175,7 @@ class _Http:
                 headers["If-Range"] = notes["validator"]
         elif etag:
             headers["If-None-Match"] = etag
-        request = self._client.build_request("GET", self._url, headers=headers)
+        request = self._client.build_request("GET", self._url, headers=headers, extensions={"trace": self._trace})
         response = self._client.send(request, stream=True)
         try:
             status = response.status_code

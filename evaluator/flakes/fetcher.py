@@ -18,6 +18,8 @@ from evaluator.runtime.errors import EvalError, Unrealised
 from store.hashes import parse
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from evaluator.flakes.registry import Registries
     from evaluator.session import Session
     from store.composition.castore_store import CastoreStore
@@ -77,12 +79,13 @@ class Fetcher:
         from store.composition.urls import open_url
         from store.paths.closure import copy
 
+        limits = self.means.limits()
         try:
             if not url.startswith("file:"):
-                self.means.limits().require_network(url)
+                limits.require_network(url)
             source = open_url(url)
             try:
-                copy(source, self.means.store(), [path])
+                copy(source, self.means.store(), [path], on_progress=lambda _: limits.check())
             finally:
                 source.close()
         except (FetchError, StoreError, OSError, ValueError) as error:
@@ -140,9 +143,9 @@ class Fetcher:
         self.means.reconfigure()
         self._registries = None
 
-    def into(self, store: CastoreStore, permitted: bool) -> Fetcher:
-        """The same for another store; ``permitted``: the user lets other machines be asked."""
-        return Fetcher(self.means.elsewhere(store, permitted), pure=self.pure)
+    def into(self, store: CastoreStore, permitted: bool, cancel: Event | None = None) -> Fetcher:
+        """The same for another store; ``permitted``: the user lets other machines be asked. ``cancel`` ends fetches."""
+        return Fetcher(self.means.elsewhere(store, permitted, cancel), pure=self.pure)
 
     def forget(self) -> None:
         """Trees of this machine may have changed: what is fetched next is looked at again."""
@@ -208,8 +211,8 @@ class _Declared:
     def permit(self) -> None:
         self._permitted = True
 
-    def run(self, store: CastoreStore) -> None:
-        fetcher = self._fetcher.into(store, self._permitted)
+    def run(self, store: CastoreStore, cancel: Event | None = None) -> None:
+        fetcher = self._fetcher.into(store, self._permitted, cancel)
         try:
             self._run(fetcher, store)
         except EvalError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from evaluator.builtins.flake_refs import Ref
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from store.composition.castore_store import CastoreStore
 
 _LOCK: Final = "flake.lock:"
+_PATIENCE: Final = 0.1  # seconds until it is noticed that nobody wants a lock file any more
 
 
 class InPlace:
@@ -97,13 +99,21 @@ class FlakeLocking:
     def permit(self) -> None:
         pass
 
-    def run(self, store: CastoreStore) -> None:
+    def run(self, store: CastoreStore, cancel: Event | None = None) -> None:
         # A process of its own: the evaluation that this one is doing goes on meanwhile.
         command = [sys.executable, "-P", "-m", "evaluator.cli", "flake", "lock", self._folder]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip()
-            raise EvalError(said.removeprefix("error: ") or f"locking '{self._folder}' failed")
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+            while True:
+                try:
+                    _, said = process.communicate(timeout=_PATIENCE)
+                    break
+                except subprocess.TimeoutExpired:
+                    if cancel is not None and cancel.is_set():
+                        process.terminate()  # the lock file is written whole, or not at all
+        if process.returncode:
+            text = said.decode("utf-8", "replace").strip()
+            raise EvalError(text.removeprefix("error: ") or f"locking '{self._folder}' failed")
 
 
 def in_place(session: Session, folder: str) -> InPlace:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from evaluator.runtime.errors import EvalError, UnexpectedHash
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from builder.fetch.limits import Limits
     from builder.settings import Settings
     from store.composition.castore_store import CastoreStore
@@ -19,7 +21,8 @@ class Means:
     """Fetches go into the store that ``open_store`` answers.
 
     ``network``: whether other machines may be asked; ``remedy`` says what to do where they may not. ``settings`` are
-    Nix's, as a command line gives them; ``limits`` stand for those that the settings give.
+    Nix's, as a command line gives them; ``limits`` stand for those that the settings give. What
+    is under way ends when ``cancel`` is set.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Means:
         remedy: str = OFFLINE,
         settings: dict[str, str] | None = None,
         limits: Limits | None = None,
+        cancel: Event | None = None,
     ) -> None:
         self.store = open_store
         self.network = network
@@ -37,6 +41,7 @@ class Means:
         self._given = settings or {}
         self._settings: Settings | None = None
         self._limits = limits
+        self._cancel = cancel
         self._refused: EvalError | None = None
 
     def settings(self) -> Settings:
@@ -55,13 +60,15 @@ class Means:
         self._settings = None
         self._limits = None
 
-    def elsewhere(self, store: CastoreStore, permitted: bool) -> Means:
-        """The same for another store; ``permitted``: the user lets other machines be asked."""
-        return Means(lambda: store, network=self.network or permitted, remedy=self._remedy, settings=self._given)
+    def elsewhere(self, store: CastoreStore, permitted: bool, cancel: Event | None) -> Means:
+        """The same for another store; ``permitted``: the user lets other machines be asked. ``cancel`` ends fetches."""
+        network = self.network or permitted
+        return Means(lambda: store, network=network, remedy=self._remedy, settings=self._given, cancel=cancel)
 
     def limits(self) -> Limits:
         """What a fetch of this session may take and do."""
         if self._limits is None:
+            from dataclasses import replace
             from pathlib import Path
 
             from builder.fetch.limits import Limits
@@ -79,7 +86,7 @@ class Means:
                 netrc=Path(nix.netrc_file) if nix.netrc_file else None,
                 tokens=forges.authorizations(nix.access_tokens),
             )
-            self._limits = limits
+            self._limits = limits if self._cancel is None else replace(limits, cancel=self._cancel)
         return self._limits
 
     def failure(self, error: Exception, what: str = "") -> EvalError:

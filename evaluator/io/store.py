@@ -8,6 +8,8 @@ from evaluator.runtime.errors import EvalError
 from store.derivation import Derivation
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from store.composition.castore_store import CastoreStore
 
 
@@ -67,8 +69,11 @@ class Fetch(Protocol):
     def at_hand(self) -> bool:
         """Whether it is on this machine, so that no other one needs to be asked."""
 
-    def run(self, store: CastoreStore) -> None:
-        """Fetches it into the store. Raises EvalError; Unrealised where other machines may not be asked."""
+    def run(self, store: CastoreStore, cancel: Event | None = None) -> None:
+        """Fetches it into the store, until ``cancel`` is set.
+
+        Raises EvalError, for what was cancelled too; Unrealised where other machines may not be asked.
+        """
 
     def permit(self) -> None:
         """The user lets other machines be asked for it."""

@@ -74,6 +74,8 @@ class BackgroundAccess(LocalAccess):
         self._failed: Final[dict[tuple[str, str], NotMade]] = {}
         #: What is being built or fetched, and what people call it.
         self.running: Final[dict[str, str]] = {}
+        #: What ends a fetch that is running.
+        self._cancels: Final[dict[str, threading.Event]] = {}
         #: What evaluation has missed since somebody emptied this.
         self.missed: Final[dict[str, None]] = {}
 
@@ -120,8 +122,9 @@ class BackgroundAccess(LocalAccess):
         for element in elements:
             if element in session.fetches:
                 self.running[element] = self.name(element)
-                fetch = session.fetches[element]
-                threading.Thread(target=self._fetch_aside, args=(element, fetch), name="fetch", daemon=True).start()
+                cancel = self._cancels[element] = threading.Event()
+                args = (element, session.fetches[element], cancel)
+                threading.Thread(target=self._fetch_aside, args=args, name="fetch", daemon=True).start()
         elements = [element for element in elements if element not in session.fetches]
         if not elements:
             return
@@ -136,14 +139,16 @@ class BackgroundAccess(LocalAccess):
             self.running[element] = self.name(element)
             self._builder.tell(Make(element))
 
-    def _fetch_aside(self, element: str, fetch: Fetch) -> None:
+    def _fetch_aside(self, element: str, fetch: Fetch, cancel: threading.Event) -> None:
         """A declared fetch, on a thread of its own."""
         try:
             if not fetch.at_hand:
                 fetch.permit()
-            fetch.run(self.castore)
+            fetch.run(self.castore, cancel)
             self._hear(Made(element))
         except Exception as error:  # whatever it is: who waits must hear of it
+            if cancel.is_set():
+                return  # nobody waits, or somebody waits for another try
             message = error.message if isinstance(error, EvalError) else f"'{element}' cannot be fetched: {error}"
             self._hear(NotMade(element, message, element, (), 1))
 
@@ -159,6 +164,8 @@ class BackgroundAccess(LocalAccess):
         """Nobody needs these any more."""
         for element in list(elements):
             self.running.pop(element, None)
+            if element in self._cancels:
+                self._cancels.pop(element).set()
             if self._builder is not None:
                 self._builder.tell(Stop(element))
 
@@ -187,6 +194,7 @@ class BackgroundAccess(LocalAccess):
         if isinstance(news, Said) or news.element not in self.running:
             return False
         called = self.running.pop(news.element)
+        self._cancels.pop(news.element, None)
         self._allowed.discard(news.element)
         if isinstance(news, NotMade):
             self._failed[news.element, called] = news

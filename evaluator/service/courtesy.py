@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from builder.descendants import PROC, descendants
+
 LEAST: Final = 19
 _SECONDS: Final = 0.2
-_PROC: Final = Path("/proc")
 
 
 class Courtesy:
     """Makes the sessions of all that this process has started the least important, as long as ``watch`` is held."""
 
-    def __init__(self, proc: Path = _PROC) -> None:
+    def __init__(self, proc: Path = PROC) -> None:
         self._proc: Final = proc
         # Empty, and not to be lowered either, where nothing between here and the first process began a session.
         self._own: Final = _autogroup(proc, os.getpid())
@@ -54,13 +54,13 @@ class Courtesy:
             threading.Event().wait(_SECONDS)
 
 
-def lower(pid: int, spared: str = "", proc: Path = _PROC) -> None:
+def lower(pid: int, spared: str = "", proc: Path = PROC) -> None:
     """Gives all sessions of what a process has started the least share, but for the autogroup ``spared``.
 
     ``proc`` is where the kernel shows its processes.
     """
     seen = {spared}
-    for child in _descendants(proc, pid):
+    for child in descendants(pid, proc):
         group = _autogroup(proc, child)
         if group and group not in seen:
             seen.add(group)
@@ -76,14 +76,3 @@ def _autogroup(proc: Path, pid: int) -> str:
     with suppress(OSError):
         return (proc / str(pid) / "autogroup").read_text().partition(" ")[0]
     return ""
-
-
-def _descendants(proc: Path, pid: int) -> Iterator[int]:
-    pending = [pid]
-    while pending:
-        with suppress(OSError):
-            for task in (proc / str(pending.pop()) / "task").iterdir():
-                with suppress(OSError):
-                    for child in (task / "children").read_text().split():
-                        yield int(child)
-                        pending.append(int(child))

@@ -38,7 +38,7 @@ class Fetch:
     def permit(self) -> None:
         self.permitted = True
 
-    def run(self, store: CastoreStore) -> None:
+    def run(self, store: CastoreStore, cancel: threading.Event | None = None) -> None:
         assert self.permitted != self.at_hand
         self.runs.append(store)
         self.may_end.wait()

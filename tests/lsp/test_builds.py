@@ -15,6 +15,7 @@ from lsprotocol import types
 
 from builder.oci.probing import trials
 from store.nar import nar_sha256
+from tests.builder.fetch.loopback import Page, serving
 from tests.lsp.archives import served
 from tests.lsp.conftest import Editor, StartEditor
 
@@ -290,6 +291,26 @@ async def test_a_failed_fetch_is_said_once(editor: StartEditor, project: Path) -
         await session.diagnostics(
             uri, lambda found: any("nowhere" in each.message and "404" in each.message for each in found)
         )
+
+
+@pytest.mark.parametrize("how", ["cancelled", "edited"])
+async def test_a_fetch_that_nobody_wants_ends(editor: StartEditor, project: Path, how: str) -> None:
+    with serving() as site:
+        site.pages["/names.tar.gz"] = Page(bytes(100_000), hangs=9)
+        session, _ = await opened(editor, project, "always")
+        text = FETCHING.replace("URL", f"{site.url}/names.tar.gz").replace("HASH", "0" * 64)
+        uri = session.open(project / "fetching.nix", text)
+        await until(site.hanging.is_set)
+        if how == "edited":
+            session.replace(uri, "first = names.alpha;", "first = 1;")
+        else:
+            await until(lambda: bool(session.client.progress_reports))
+            (token,) = session.client.progress_reports
+            session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
+            (found,) = await session.diagnostics(uri, coded("build-failed"))
+            assert "was cancelled" in found.message
+        await until(site.left.is_set)
+        assert len(site.asked) == 1
 
 
 async def test_leaving_ends_the_builds(editor: StartEditor, project: Path) -> None:

@@ -15,9 +15,10 @@ from lsprotocol import types
 
 from evaluator.session import host_system
 from lsp.uri import from_path
+from tests.builder.fetch.loopback import Page, serving
 from tests.lsp.archives import served
 from tests.lsp.conftest import PACKAGES, Editor, StartEditor
-from tests.lsp.test_builds import actions, coded, execute
+from tests.lsp.test_builds import actions, coded, execute, until
 
 pytestmark = pytest.mark.filterwarnings("error::pytest_lsp.LspSpecificationWarning")
 
@@ -225,6 +226,24 @@ async def test_the_lock_file_is_written_when_somebody_wants_it(editor: StartEdit
         assert await session.diagnostics(uri, lambda found: not found) == []
         assert "library" in json.loads((project / "flake.lock").read_text())["nodes"]
         assert "figlet" in await session.labels(uri, "pkgs.|callPackage")
+
+
+async def test_locking_that_nobody_wants_ends(editor: StartEditor, project: Path) -> None:
+    with serving() as site:
+        site.pages["/library.tar.gz"] = Page(bytes(100_000), hangs=9)
+        (project / "flake.nix").write_text(FLAKE.replace("ADDRESS", f"{site.url}/library.tar.gz"))
+        session, uri = await opened(editor, project, "always")
+        await session.diagnostics(uri, coded("fetch-unfetched"))
+        (action,) = await actions(session, uri, "lib|rary.url")
+        await execute(session, action)
+        await until(site.hanging.is_set)
+        await until(lambda: bool(session.client.progress_reports))
+        (token,) = session.client.progress_reports
+        session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
+        (found,) = await session.diagnostics(uri, coded("build-failed"))
+        assert "was cancelled" in found.message
+        await until(site.left.is_set)
+        assert not (project / "flake.lock").exists()
 
 
 async def test_an_input_that_has_to_be_fetched(editor: StartEditor, project: Path) -> None:

@@ -37,6 +37,8 @@ class Site:
     pages: dict[str, Page] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
+    hanging: threading.Event = field(default_factory=threading.Event)  # somebody waits for more
+    left: threading.Event = field(default_factory=threading.Event)  # and hung up
 
     def count(self, path: str) -> int:
         return sum(1 for asked, _ in self.asked if asked == path)
@@ -85,7 +87,17 @@ def serving() -> Iterator[Site]:
                 page.hangs -= 1
                 self.wfile.write(body[: page.after])
                 self.wfile.flush()
-                site.closing.wait()
+                site.hanging.set()
+                self.connection.settimeout(0.02)
+                while not site.closing.is_set() and not site.left.is_set():
+                    try:
+                        gone = not self.connection.recv(1)
+                    except TimeoutError:
+                        continue
+                    except OSError:
+                        gone = True
+                    if gone:
+                        site.left.set()
                 self.close_connection = True
             elif page.breaks:
                 page.breaks -= 1
