@@ -9,12 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from builder.oci.probing import trials
 from tests.evaluator.asking_again import Asker
+from tests.processes import running, sleep_of_ones_own
 
 PROGRAM = """
 let
@@ -120,27 +122,18 @@ def test_read_only_and_forbidden(program: Path) -> None:
 
 
 def test_an_interrupt_ends_the_build(program: Path) -> None:
+    sleep = sleep_of_ones_own()
+    program.write_text(PROGRAM.replace("sleep 1000", sleep))
     process = command(program, "--read-write-mode", "--eval", "-A", "forever")
     assert process.stderr is not None
     assert "building" in process.stderr.readline()
-    children = running("sleep\0001000")
+    while not running(sleep):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
     for _ in range(3):  # a terminal signals the whole group, and people press the keys more than once
         os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(20) == 130
-    assert not running("sleep\0001000") - children
-
-
-def running(words: str) -> set[str]:
-    """The processes with this command line."""
-    found = set()
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                if words in (folder / "cmdline").read_text():
-                    found.add(folder.name)
-            except OSError:
-                continue
-    return found
+    assert process.wait(200) == 130
+    assert not running(sleep)
 
 
 def test_the_conversation_builds(program: Path) -> None:

@@ -18,6 +18,7 @@ from store.nar import nar_sha256
 from tests.builder.fetch.loopback import Page, serving
 from tests.lsp.archives import served
 from tests.lsp.conftest import Editor, StartEditor
+from tests.processes import of_environment, running, sleep_of_ones_own
 
 pytestmark = pytest.mark.filterwarnings("error::pytest_lsp.LspSpecificationWarning")
 
@@ -101,18 +102,6 @@ async def execute(session: Editor, action: types.Command) -> None:
     await session.client.workspace_execute_command_async(types.ExecuteCommandParams(action.command, action.arguments))
 
 
-def running(words: str) -> bool:
-    """Whether a process with these words in its command line is there."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                if words in (folder / "cmdline").read_text():
-                    return True
-            except OSError:
-                continue
-    return False
-
-
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for something that happens outside of the protocol."""
     async with asyncio.timeout(60):
@@ -187,20 +176,20 @@ async def test_a_failed_build_is_said_once(editor: StartEditor, project: Path) -
     assert '"1.0"' in await session.hover(uri, "packages.al|pha")
 
 
-def share(words: str) -> str:
+def share(command: str) -> str:
     """The share of the processor that the session of a process gets, as the kernel prints it."""
-    for folder in Path("/proc").iterdir():
+    for process in running(command):
         with contextlib.suppress(OSError):
-            if folder.name.isdecimal() and words in (folder / "cmdline").read_text():
-                return (folder / "autogroup").read_text().strip()
+            return (process / "autogroup").read_text().strip()
     return ""
 
 
 async def test_builds_give_way(editor: StartEditor, project: Path) -> None:
     if not Path("/proc/self/autogroup").exists():
         pytest.skip("this kernel has no autogroups")
-    session, _ = await opened(editor, project, "always", "sleep 1006")
-    await until(lambda: share("sleep\x001006").endswith("nice 19"))
+    sleep = sleep_of_ones_own()
+    session, _ = await opened(editor, project, "always", sleep)
+    await until(lambda: share(sleep).endswith("nice 19"))
     server = session.client._server
     assert server is not None
     # Nothing is printed of the share of what the machine's first process started without a session.
@@ -208,41 +197,45 @@ async def test_builds_give_way(editor: StartEditor, project: Path) -> None:
 
 
 async def test_an_edit_that_needs_no_build_ends_it(editor: StartEditor, project: Path) -> None:
-    session, uri = await opened(editor, project, "always", "sleep 1003")
-    await until(lambda: running("sleep\x001003"))
+    sleep = sleep_of_ones_own()
+    session, uri = await opened(editor, project, "always", sleep)
+    await until(lambda: bool(running(sleep)))
     session.replace(uri, "first = packages.alpha;", "first = 1;")
-    await until(lambda: not running("sleep\x001003"))
+    await until(lambda: not running(sleep))
     assert await session.diagnostics(uri, lambda found: not found) == []
 
 
 async def test_the_user_ends_a_build(editor: StartEditor, project: Path) -> None:
-    session, uri = await opened(editor, project, "always", "sleep 1004")
-    await until(lambda: running("sleep\x001004"))
+    sleep = sleep_of_ones_own()
+    session, uri = await opened(editor, project, "always", sleep)
+    await until(lambda: bool(running(sleep)))
     await until(lambda: bool(session.client.progress_reports))
     (token,) = session.client.progress_reports
     session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
     (found,) = await session.diagnostics(uri, coded("build-failed"))
     assert "was cancelled" in found.message
-    await until(lambda: not running("sleep\x001004"))
+    await until(lambda: not running(sleep))
     session.replace(uri, "second = 2", "second = 3")
     assert "3" in await session.hover(uri, "sec|ond = 3")
-    assert not running("sleep\x001004"), "it is not begun again by itself"
+    assert not running(sleep), "it is not begun again by itself"
     (action,) = await actions(session, uri, "packages = imp|ort")
     assert action.title == "Build 'packages' again"
     await execute(session, action)
-    await until(lambda: running("sleep\x001004"))
+    await until(lambda: bool(running(sleep)))
 
 
 async def test_nothing_is_built_where_nothing_is_trusted(editor: StartEditor, project: Path) -> None:
     options = {"builds": "always", "trusted": False}
-    session = await editor(project, options=options, env={"TVIX_STORE": f"local:{project.parent}/store"})
-    (project / "default.nix").write_text(PROGRAM.replace("SLEEP", "sleep 1007"))
+    store = f"local:{project.parent}/store"
+    session = await editor(project, options=options, env={"TVIX_STORE": store})
+    sleep = sleep_of_ones_own()
+    (project / "default.nix").write_text(PROGRAM.replace("SLEEP", sleep))
     uri = session.open(project / "default.nix")
     assert "import generated" in await session.hover(uri, "pack|ages.alpha"), "the text alone"
     assert not session.client.diagnostics.get(uri)
     assert not await actions(session, uri, "packages = imp|ort", asked=True)
-    assert not running("evaluator.service.building")
-    assert not running("sleep\x001007")
+    assert not of_environment(store, running("evaluator.service.building"))
+    assert not running(sleep)
 
 
 FETCHING = """\
@@ -314,10 +307,11 @@ async def test_a_fetch_that_nobody_wants_ends(editor: StartEditor, project: Path
 
 
 async def test_leaving_ends_the_builds(editor: StartEditor, project: Path) -> None:
-    session, uri = await opened(editor, project, "always", "sleep 1005")
-    await until(lambda: running("sleep\x001005"))
+    sleep = sleep_of_ones_own()
+    session, uri = await opened(editor, project, "always", sleep)
+    await until(lambda: bool(running(sleep)))
     session.close(uri)
-    await until(lambda: not running("sleep\x001005"))
+    await until(lambda: not running(sleep))
 
 
 async def test_errors_of_evaluation(editor: StartEditor, project: Path) -> None:

@@ -1,4 +1,4 @@
-"""A build whose process is to be killed: ``python -m …killed FOLDER RUNTIME``. Prints the log as it comes."""
+"""A build whose process is to be killed: ``python -m …killed FOLDER RUNTIME SECONDS``. Prints the log as it comes."""
 
 from __future__ import annotations
 
@@ -18,4 +18,5 @@ def tell(event: BuildEvent) -> None:
 if __name__ == "__main__":
     runtime = next(runtime for runtime in candidates() if runtime.name == sys.argv[2])
     with opened(Path(sys.argv[1]), runtime) as sandbox:
-        sandbox.build(sandbox.derivation("(setsid sleep 53197 &); echo ready; sleep 53197; echo again"), on_event=tell)
+        sleep = f"sleep {sys.argv[3]}"
+        sandbox.build(sandbox.derivation(f"(setsid {sleep} &); echo ready; {sleep}; echo again"), on_event=tell)

@@ -1,4 +1,4 @@
-"""Builds as an ordinary user, in a process of its own: ``python -m …ordinary_user FOLDER RUNTIME PROGRAMS``.
+"""Builds as an ordinary user, in a process of its own: ``python -m …ordinary_user FOLDER RUNTIME PROGRAMS SECONDS``.
 
 It builds once as root, so that everything is imported, becomes the user nobody, and tries the attacks. What came of
 each goes to stdout, a JSON object a line. Exits with 77 where the runtime does not work for ordinary users.
@@ -25,7 +25,7 @@ NOBODY = 65534
 ATTACKS = Path(__file__).parent / "attacks"
 
 
-def main(folder: Path, name: str, programs: Path) -> None:
+def main(folder: Path, name: str, programs: Path, sleep: str) -> None:
     scripts = {path.name: path.read_text() for path in sorted(ATTACKS.glob("*.sh"))}
     tools = folder / "programs"
     shutil.copytree(programs, tools)
@@ -44,11 +44,11 @@ def main(folder: Path, name: str, programs: Path) -> None:
         print(trial.why_not)
         sys.exit(77)
     with opened(folder / "user", runtime) as sandbox, socket.create_server(("127.0.0.1", 0)) as listener:
-        _try_all(sandbox, scripts, tools, listener.getsockname()[1])
+        _try_all(sandbox, scripts, tools, listener.getsockname()[1], sleep)
         print(json.dumps({"case": "left", "left": left_behind(folder / "user", sandbox.names)}))
 
 
-def _try_all(sandbox: Sandbox, scripts: dict[str, str], tools: Path, port: int) -> None:
+def _try_all(sandbox: Sandbox, scripts: dict[str, str], tools: Path, port: int, sleep: str) -> None:
     source = sandbox.folder / "source"
     source.mkdir()
     (source / "file").write_text("precious\n")
@@ -76,7 +76,7 @@ def _try_all(sandbox: Sandbox, scripts: dict[str, str], tools: Path, port: int) 
     bounded = {
         "fork bomb": (many, Limits(processes=own + 40, seconds=60)),
         "memory bomb": ("tail /dev/zero && echo all >$out", Limits(memory=64 << 20, seconds=60)),
-        "endless": ("(setsid sleep 86753 &) ; sleep 86753", Limits(seconds=1)),
+        "endless": (f"(setsid {sleep} &) ; {sleep}", Limits(seconds=1)),
         "set-id output": (f"mkdir $out; {programs}/open_set_id $out/tool", UNLIMITED),
     }
     for name, (script, limits) in bounded.items():
@@ -105,4 +105,4 @@ def _tell(name: str, sandbox: Sandbox, built: Built) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), f"sleep {sys.argv[4]}")

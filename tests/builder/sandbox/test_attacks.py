@@ -22,6 +22,7 @@ from builder.prepare import Limits
 from store.castore.nodes import SymlinkNode
 from store.derivation import Output
 from tests.builder.sandbox.building import Sandbox, left_behind
+from tests.processes import running, sleep_of_ones_own
 
 ATTACKS = sorted(path.name for path in (Path(__file__).parent / "attacks").glob("*.sh"))
 
@@ -125,22 +126,11 @@ def test_silence_ends_it(sandbox: Sandbox) -> None:
 
 def test_no_process_outlives_the_build(sandbox: Sandbox) -> None:
     """Neither children in the background nor those that left their session."""
-    script = f": {sandbox.folder}; (setsid sleep 98765 &) ; sleep 98765 & echo done >$out"
+    sleep = sleep_of_ones_own()
+    script = f": {sandbox.folder}; (setsid {sleep} &) ; {sleep} & echo done >$out"
     assert sandbox.run(script).made
     assert left_behind(sandbox.folder, sandbox.names) == []
-    assert not sleeping("98765")
-
-
-def sleeping(seconds: str) -> list[Path]:
-    """The processes that sleep for so long."""
-    found: list[Path] = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cmdline").read_bytes().startswith(b"sleep\0" + seconds.encode()):
-                found.append(process)
-        except OSError:
-            continue
-    return found
+    assert not running(sleep)
 
 
 def test_output_kept_open_by_a_process_in_the_background(sandbox: Sandbox) -> None:
@@ -161,12 +151,13 @@ def test_runtime_killed_from_outside(sandbox: Sandbox) -> None:
                 except OSError:
                     continue
                 builds = os.fsencode(sandbox.folder / "builder/builds")
-                if builds in line or (b"bwrap\0--args" in line and b"sleep 86421" in line):
+                if builds in line or (b"bwrap\0--args" in line and sleep.encode() in line):
                     os.kill(int(process.name), signal.SIGKILL)
 
-    built = sandbox.build(sandbox.derivation("echo ready; sleep 86421; echo no >$out"), on_event=kill)
+    sleep = sleep_of_ones_own()
+    built = sandbox.build(sandbox.derivation(f"echo ready; {sleep}; echo no >$out"), on_event=kill)
     assert built.failed.why in (Why.EXIT, Why.SANDBOX)
-    assert not sleeping("86421")
+    assert not running(sleep)
 
 
 def test_cancel_ends_it_at_once(sandbox: Sandbox) -> None:
@@ -176,22 +167,24 @@ def test_cancel_ends_it_at_once(sandbox: Sandbox) -> None:
         if event == LogLine(b"ready"):
             cancel.set()
 
-    drv = sandbox.derivation("(setsid sleep 75319 &); echo ready; sleep 75319")
+    sleep = sleep_of_ones_own()
+    drv = sandbox.derivation(f"(setsid {sleep} &); echo ready; {sleep}")
     built = sandbox.build(drv, cancel=cancel, on_event=stop)
     assert built.failed.why is Why.CANCELLED
-    assert not sleeping("75319")
+    assert not running(sleep)
 
 
 def test_dropping_the_events_ends_it(sandbox: Sandbox) -> None:
     from builder.prepare import prepare
 
-    drv = sandbox.derivation("echo ready; sleep 64208; echo $PWD")
+    sleep = sleep_of_ones_own()
+    drv = sandbox.derivation(f"echo ready; {sleep}; echo $PWD")
     request = prepare(sandbox.store, sandbox.add(drv), drv)
     events = sandbox.service.build(request, threading.Event())
     assert any(event == LogLine(b"ready") for event in events)  # reads no further
     close = getattr(events, "close")  # noqa: B009 - an iterator in the protocol, a generator here
     close()
-    assert not sleeping("64208")
+    assert not running(sleep)
 
 
 @pytest.mark.parametrize(

@@ -21,31 +21,21 @@ from builder.oci.service import sweep
 from builder.scratch import ScratchFolders
 from tests.builder.sandbox.building import left_behind, opened
 from tests.builder.sandbox.conftest import RUNTIMES
+from tests.processes import running, sleep_of_ones_own
 
 PACKAGE = "tests.builder.sandbox"
 
 
-def running(part: bytes) -> list[str]:
-    """The processes with this in their command lines."""
-    found: list[str] = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if part in (process / "cmdline").read_bytes():
-                found.append(process.name)
-        except OSError:
-            continue
-    return found
-
-
 def test_builder_killed_in_the_middle(runtime: Runtime, tmp_path: Path) -> None:
     """What the kill left is gone when the next service is made in the same folder."""
-    command = [sys.executable, "-m", f"{PACKAGE}.killed", str(tmp_path), runtime.name]
+    sleep = sleep_of_ones_own()
+    command = [sys.executable, "-m", f"{PACKAGE}.killed", str(tmp_path), runtime.name, sleep.split()[1]]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         names = [path.name for path in (tmp_path / "builder/builds").glob("*/")]
         assert len(names) == 1
-        watched = [os.pidfd_open(int(pid)) for pid in running(b"echo ready")] if runtime.dies_with_us else []
+        watched = [os.pidfd_open(int(found.name)) for found in running(sleep)] if runtime.dies_with_us else []
         assert watched or not runtime.dies_with_us
         process.kill()
         assert process.wait() == -signal.SIGKILL
@@ -54,7 +44,7 @@ def test_builder_killed_in_the_middle(runtime: Runtime, tmp_path: Path) -> None:
             os.close(descriptor)
     with opened(tmp_path, runtime) as sandbox:
         assert left_behind(tmp_path, names) == []
-        assert running(b"sleep\x0053197") == []
+        assert running(sleep) == []
         assert sandbox.run("echo and on >$out").made
     assert left_behind(tmp_path, names) == []
 
@@ -81,8 +71,10 @@ def open_folder() -> Iterator[Path]:
 def test_attacks_as_an_ordinary_user(name: str, open_folder: Path, programs: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
-    command = [sys.executable, "-m", f"{PACKAGE}.ordinary_user", str(open_folder), name, str(programs)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    sleep = sleep_of_ones_own()
+    arguments = [str(open_folder), name, str(programs), sleep.split()[1]]
+    command = [sys.executable, "-m", f"{PACKAGE}.ordinary_user", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     if done.returncode == 77:
         pytest.skip(f"{name} does not work for ordinary users here: {done.stdout.strip()}")
     assert done.returncode == 0, done.stderr
@@ -98,7 +90,7 @@ def test_attacks_as_an_ordinary_user(name: str, open_folder: Path, programs: Pat
         assert results.pop(case)["why"] == why
     assert len(results) >= 9
     assert {case: result for case, result in results.items() if result["made"] != "refused\n"} == {}
-    assert running(b"sleep\x0086753") == []
+    assert running(sleep) == []
 
 
 def test_groups_of_other_sessions_are_swept(tmp_path: Path) -> None:
