@@ -6,7 +6,6 @@ output is known only now: wherever the path that stood for it occurs, the final 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 
 from builder.events import BuiltOutput, Succeeded
@@ -21,6 +20,7 @@ from store.derivation import FIXED, INPUT_ADDRESSED, Derivation
 from store.hashes import Hash, Hasher
 from store.paths.archives import PiecesSource
 from store.records import dataclass
+from store.sha256 import sha256
 from store.store_path import digest_of, fixed_path, output_path_name, source_path
 
 __all__ = ["HashMismatch", "NotDeterministic", "OutputError", "compare", "register"]
@@ -168,7 +168,7 @@ class _Registration:
                 f"the output of fixed-output derivation '{self.drv_path}' must not refer to store paths, but does to "
                 + ", ".join(f"'{path}'" for path in references)
             )
-        return self._described(wanted.path, output, {}, f"fixed:{wanted.method}{wanted.algo}:{got.nix32()}")
+        return self._described(wanted.path, output, {}, _address(wanted.method, got))
 
     def _hash(self, node: Node, method: str, algo: str, nar_sha256: bytes) -> Hash:
         castore = self.store.castore
@@ -206,8 +206,8 @@ class _Registration:
         path = self._floating_path(output_path_name(self.drv.name, name), wanted.method, got, others, itself)
         archive = archive.replace(own.encode(), digest_of(path).encode())
         references = sorted([*others, path] if itself else others)
-        ca = f"fixed:{wanted.method}{wanted.algo}:{got.nix32()}"
-        digest = hashlib.sha256(archive).digest()
+        ca = _address(wanted.method, got)
+        digest = sha256(archive)
         return _Final(PathInfo(path, digest, len(archive), references, self.drv_path, ca=ca), archive)
 
     def _floating_path(self, name: str, method: str, got: Hash, references: list[str], itself: bool) -> str:
@@ -219,6 +219,11 @@ class _Registration:
                 "outputHashMode=recursive and outputHashAlgo=sha256 may"
             )
         return fixed_path(name, method, got.algo, got.base16(), self.store.store_dir)
+
+
+def _address(method: str, got: Hash) -> str:
+    """The content address of an output, as path infos spell it."""
+    return f"{'text:' if method == 'text:' else 'fixed:' + method}{got.algo}:{got.nix32()}"
 
 
 def _hash_of(algo: str, pieces: Iterable[bytes]) -> Hash:

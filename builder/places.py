@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from store.composition.castore_store import CastoreStore
+from store.sha256 import Sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,11 +26,9 @@ def state_folder(store: CastoreStore) -> str:
 
     if isinstance(store.castore, LocalCastore):
         return str(store.castore.folder)
-    import hashlib
-
     import platformdirs
 
-    name = hashlib.sha256(store.uri.encode()).hexdigest()[:16]
+    name = Sha256(store.uri.encode()).hexdigest()[:16]
     return str(platformdirs.user_data_path("tvix-lsp") / "builder" / name)
 
 

@@ -33,11 +33,10 @@ Texts that came from a derivation are bytes, not necessarily UTF-8; paths relati
 
 from __future__ import annotations
 
-import hashlib
-
 from store.castore import nodes, wire
 from store.castore.nodes import DirectoryError, Node
 from store.records import dataclass, field
+from store.sha256 import sha256
 from store.store_path import base_name
 
 
@@ -94,7 +93,7 @@ class BuildRequest:
 
     def digest(self) -> bytes:
         """SHA-256 of :func:`encode`: equal for equal requests, on every machine."""
-        return hashlib.sha256(encode(self)).digest()
+        return sha256(encode(self))
 
     def __hash__(self) -> int:
         return hash((self.derivation, self.command, self.outputs, self.environment))

@@ -15,9 +15,13 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from store import nix32
+from store.sha256 import Sha256
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 #: Bytes in a digest, by the algorithm's name. BLAKE3 can be named, read and written, but not computed here.
 DIGEST_SIZE: Final = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64, "blake3": 32}
@@ -198,18 +202,25 @@ class Hasher:
     """A hash being computed: feed it with :meth:`update`, then ask for :meth:`finish`."""
 
     def __init__(self, algo: str) -> None:
-        import hashlib
-
         digest_size(algo)
         if algo == "blake3":
             raise HashError("hash algorithm 'blake3' cannot be computed here")
         self.algo: Final = algo
-        self._state = hashlib.new(algo, usedforsecurity=False)
-        self.update: Final[Callable[[bytes], None]] = self._state.update
+        state = _state(algo)
+        self.update: Final[Callable[[bytes], None]] = state.update
+        self._digest: Final[Callable[[], bytes]] = state.digest
 
     def finish(self) -> Hash:
         """The hash of everything fed so far."""
-        return Hash(self.algo, self._state.digest())
+        return Hash(self.algo, self._digest())
+
+
+def _state(algo: str) -> Sha256 | _Hash:
+    if algo == "sha256":
+        return Sha256()
+    import hashlib
+
+    return hashlib.new(algo, usedforsecurity=False)
 
 
 def hash_bytes(algo: str, data: bytes) -> Hash:

@@ -4,7 +4,7 @@ Specification: the Nix manual, "Nix Archive (NAR) format". Every token is its le
 its bytes, and zeros up to a multiple of 8; a directory's entries stand in the order of their names' bytes. Of
 metadata there is only whether the owner may execute a file.
 
-A *sink* is any function that takes bytes: ``hashlib.sha256().update``, ``file.write``.
+A *sink* is any function that takes bytes: ``Sha256().update``, ``file.write``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from store.sha256 import Sha256
 from store.store_path import to_bytes, to_text
 
 Sink = Callable[[bytes], object]
@@ -203,9 +204,7 @@ def nar_pieces(path: str) -> Iterator[bytes]:
 
 def nar_sha256(path: str, keep: Filter | None = None) -> bytes:
     """The SHA-256 digest of :func:`write_nar`'s archive."""
-    import hashlib
-
-    hasher = hashlib.sha256()
+    hasher = Sha256()
     write_nar(path, hasher.update, keep)
     return hasher.digest()
 

@@ -20,6 +20,7 @@ from typing import Final
 
 from store import nix32
 from store.hashes import Hash
+from store.sha256 import sha256
 
 STORE_DIR: Final = "/nix/store"
 HASH_LENGTH: Final = 32
@@ -46,16 +47,9 @@ def to_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _sha256(data: bytes) -> bytes:
-    # Imported late: OpenSSL takes longer to load than many an evaluation that hashes nothing.
-    import hashlib
-
-    return hashlib.sha256(data).digest()
-
-
 def sha256_hex(text: str) -> str:
     """The SHA-256 of the bytes of ``text``, in hexadecimal."""
-    return _sha256(text.encode("utf-8", "surrogateescape")).hex()
+    return sha256(text.encode("utf-8", "surrogateescape")).hex()
 
 
 def check_name(base_name: str, name: str) -> None:
@@ -76,7 +70,7 @@ def make_store_path(kind: str, inner_hex: str, name: str, store_dir: str = STORE
     Raises :class:`BadStorePath` when the name cannot be.
     """
     finger = f"{kind}:sha256:{inner_hex}:{store_dir}:{name}"
-    number = int.from_bytes(_sha256(finger.encode("utf-8", "surrogateescape")), "little")
+    number = int.from_bytes(sha256(finger.encode("utf-8", "surrogateescape")), "little")
     # Byte i goes to byte i mod 20: of a little-endian number, that folds the bits above 160 onto the lowest.
     base_name = nix32.encode_number((number & _FOLD_MASK) ^ (number >> _FOLD_BITS), HASH_LENGTH) + "-" + name
     check_name(base_name, name)
@@ -85,7 +79,7 @@ def make_store_path(kind: str, inner_hex: str, name: str, store_dir: str = STORE
 
 def text_path(name: str, content: bytes, references: Iterable[str] = (), store_dir: str = STORE_DIR) -> str:
     """Where a text file that refers to ``references`` (whole paths) lies: ``toFile``, derivations."""
-    return text_path_of_hex(name, _sha256(content).hex(), references, store_dir)
+    return text_path_of_hex(name, sha256(content).hex(), references, store_dir)
 
 
 def text_path_of_hex(name: str, content_hex: str, references: Iterable[str] = (), store_dir: str = STORE_DIR) -> str:
@@ -146,7 +140,7 @@ def downstream_placeholder(drv_path: str, output: str) -> str:
 
 
 def _placeholder(clear_text: str) -> str:
-    return "/" + nix32.encode(_sha256(to_bytes(clear_text)))
+    return "/" + nix32.encode(sha256(to_bytes(clear_text)))
 
 
 def _with_references(kind: str, references: Iterable[str]) -> str:

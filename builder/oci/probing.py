@@ -6,7 +6,6 @@ kept in the user's cache: it is the same for all folders.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -22,6 +21,7 @@ from builder.oci.runtimes import Runtime, candidates
 from builder.request import Constraints
 from builder.scratch import ScratchFolders
 from store.records import asdict, dataclass
+from store.sha256 import Sha256
 
 _VERSION = 3  # of what is tried
 
@@ -143,7 +143,7 @@ def _circumstances() -> str:
         if program is not None:
             status = os.stat(program)
             parts += [program, status.st_size, status.st_mtime_ns]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return Sha256(repr(parts).encode()).hexdigest()
 
 
 def _findings() -> Path:

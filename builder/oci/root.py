@@ -11,14 +11,15 @@ It is made once for a user, under a name that follows from what is in it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from pathlib import Path
 
 from builder.oci.programs import which
 from builder.scratch import ScratchFolders
+from store.sha256 import Sha256
 
+_VERSION = 2  # of how it is made
 UID = 1000
 GID = 100
 
@@ -79,7 +80,7 @@ def root_folder(folder: Path, shell: str | None, network: bool, store_dir: str) 
             files[CERTIFICATES_INSIDE[1:]] = ""
     else:
         files["etc/hosts"] = _HOSTS
-    identity = hashlib.sha256(repr((sorted(files.items()), store_dir)).encode())
+    identity = Sha256(repr((sorted(files.items()), store_dir, _VERSION)).encode())
     if shell is not None:
         status = os.stat(shell)
         identity.update(repr((shell, status.st_size, status.st_mtime_ns)).encode())
@@ -98,10 +99,13 @@ def root_folder(folder: Path, shell: str | None, network: bool, store_dir: str) 
 def _fill(root: Path, files: dict[str, str], shell: str | None, store_dir: str) -> None:
     for name in ("bin", "build", "dev", "etc", "proc", "tmp", store_dir[1:]):
         (root / name).mkdir(parents=True)
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+    for place, _, _ in os.walk(root):
+        os.chmod(place, 0o755)  # whatever this process's umask is
     for name in ("build", "tmp"):
         (root / name).chmod(0o1777)  # runc gives what it mounts there the mode of what is under it
     for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
         (root / name).chmod(0o644)
     if shell is not None:

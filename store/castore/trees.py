@@ -6,7 +6,6 @@ store path is computed from.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from store.castore.services import Castore, Corrupt, Missing
 from store.chunking import WHOLE
 from store.nar import READING, Filter, NarWriter, Sink, became_shorter, kind_of_entry, kind_of_mode, unsupported
 from store.nar_reader import END, ENTER, FILE, LEAVE, NarReader
+from store.sha256 import Sha256
 from store.store_path import to_bytes, to_text
 
 _PIECE: Final = 1 << 18
@@ -50,7 +50,7 @@ def ingest_path(path: str, castore: Castore, keep: Filter | None = None, *, also
 
     ``also`` is shown the archive. Raises ``OSError`` and :class:`NarError` as that does, and what the castore raises.
     """
-    with Sum(hashlib.sha256()) as hasher:
+    with Sum(Sha256()) as hasher:
         return _ingest_path(path, castore, keep, hasher, NarWriter(_both(hasher.update, also)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -20,6 +19,7 @@ from store.paths.addresses import ca_of_source
 from store.paths.archives import CheckedSource, checked
 from store.paths.derivations import read_derivation
 from store.paths.protocol import Entry, Store
+from store.sha256 import Sha256, sha256
 from store.store_path import (
     DRV_EXTENSION,
     STORE_DIR,
@@ -135,7 +135,7 @@ class CastoreStore:
         """
         refs = sorted(references)
         source_path(name, "", refs, store_dir=self.store_dir)
-        hasher = hashlib.sha256()
+        hasher = Sha256()
         tee = TeeSource(source, hasher.update)
         reader = NarReader(tee.read)
         with self.castore.transaction():
@@ -155,11 +155,11 @@ class CastoreStore:
         known = self.query(place)
         if known is not None:
             return known
-        hasher = hashlib.sha256()
+        hasher = Sha256()
         writer = NarWriter(hasher.update)
         writer.regular(content)
         size = writer.finish()
-        ca = f"text:sha256:{Hash('sha256', hashlib.sha256(content).digest()).nix32()}"
+        ca = f"text:sha256:{Hash('sha256', sha256(content)).nix32()}"
         info = PathInfo(place, hasher.digest(), size, refs, ca=ca)
         with self.castore.transaction():
             self._expect_references(info)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
 from store import nar_reader
@@ -12,6 +11,7 @@ from store.castore.services import Corrupt, Missing, Refused
 from store.nar import NarError, Sink
 from store.nar_reader import END, ENTER, LEAVE, LINK, NarReader, Source, TeeSource
 from store.paths.protocol import Entry
+from store.sha256 import Sha256
 
 
 class PiecesSource:
@@ -45,7 +45,7 @@ class CheckedSource:
         self._source = source
         self._info = info
         self._where = where
-        self._hasher = Sum(hashlib.sha256())
+        self._hasher = Sum(Sha256())
         self._size = 0
 
     def __enter__(self) -> CheckedSource:
@@ -98,7 +98,7 @@ def read_through(source: Source, info: PathInfo, sink: Sink) -> None:
 def checked(pieces: Iterable[bytes], info: PathInfo, where: str) -> Iterator[bytes]:
     """``pieces`` of an archive handed on; :class:`Corrupt` instead of an end when they are not what ``info`` says."""
     size = 0
-    with Sum(hashlib.sha256()) as hasher:
+    with Sum(Sha256()) as hasher:
         for piece in pieces:
             hasher.update(piece)
             size += len(piece)
