@@ -45,14 +45,17 @@ def program_identity() -> str:
     """What tells this installation from another version, build or state of edited sources.
 
     Sources and compiled modules by their size and time stamps: reading them all would take longer than the answer.
+    What was installed nobody edits (:mod:`store.compiled` says so, too): the list of its files stands for them.
     """
     hasher = blake2b(digest_size=20)
     hasher.update(f"{sys.version}\0{sys.executable}\0{_ROOT}\0".encode("utf-8", "surrogateescape"))
-    for room in _ROOMS:
-        _add_folder(hasher, os.path.join(_ROOT, room))
     with os.scandir(_ROOT) as entries:
-        beside = sorted(entry.path for entry in entries if entry.name.startswith("tvix_lsp__mypyc"))
-    for path in beside:
+        beside = sorted(entry.path for entry in entries if entry.name.startswith("tvix_lsp"))
+    records = [path for path in (os.path.join(path, "RECORD") for path in beside) if os.path.exists(path)]
+    if not records:
+        for room in _ROOMS:
+            _add_folder(hasher, os.path.join(_ROOT, room))
+    for path in beside + records:
         _add(hasher, path, os.stat(path))
     for name in _LIBRARIES:
         spec = find_spec(name)
