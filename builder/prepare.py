@@ -22,6 +22,7 @@ from store.hashes import Hash
 from store.paths.closure import closure
 from store.records import dataclass, replace
 from store.store_path import (
+    BadStorePath,
     base_name,
     digest_of,
     downstream_placeholder,
@@ -42,7 +43,7 @@ BUILD = "/build"
 #: builds to say.
 FEATURES = frozenset({"benchmark", "big-parallel", "ca-derivations", "kvm", "nixos-test"})
 
-_GRAPH_FILE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_GRAPH_FILE = r"[A-Za-z_][A-Za-z0-9_.-]*\Z"
 
 #: Answers the store path of an input derivation's output, given its ``.drv`` and the output's name.
 OutputOf = Callable[[str, str], str]
@@ -162,7 +163,9 @@ def attribute_texts(drv: Derivation, name: str) -> list[str] | None:
 
 
 def texts(value: Json, name: str, drv: Derivation) -> list[str]:
-    """``value`` as the list of texts that it must be. Raises ``RequestError``."""
+    """``value`` as the list of texts that it must be; a single text is one. Raises ``RequestError``."""
+    if isinstance(value, str):
+        return [value]
     if not isinstance(value, list):
         raise RequestError(f"attribute '{name}' of derivation '{drv.name}' must be a list of strings")
     found = [item for item in value if isinstance(item, str)]
@@ -323,10 +326,14 @@ class _Preparation:
         if len(words) % 2:
             raise RequestError(f"odd number of tokens in 'exportReferencesGraph': '{' '.join(words)}'")
         for name, path in zip(words[::2], words[1::2], strict=True):
-            if not _GRAPH_FILE.match(name):
+            if not re.match(_GRAPH_FILE, name):
                 raise RequestError(f"invalid file name '{name}' in 'exportReferencesGraph'")
+            try:
+                root, _ = split(path, self.store.store_dir)
+            except BadStorePath:
+                raise RequestError(f"'exportReferencesGraph' contains a non-store path '{path}'") from None
             lines: list[str] = []
-            for info in self._graph([split(path, self.store.store_dir)[0]]):
+            for info in self._graph([root]):
                 lines += [info.path, "", str(len(info.references)), *sorted(info.references)]
             self._file(name, "".join(line + "\n" for line in lines))
 

@@ -6,18 +6,17 @@ Specification: ECMA-48, "Control Functions for Coded Character Sets", for what i
 from __future__ import annotations
 
 import re
-import unicodedata
 
 LONGEST = 1000
 
-_SEQUENCE = re.compile(
+_SEQUENCE = (
     r"\x1b(?:"
     r"\[[0-?]*[ -/]*[@-~]"  # a control sequence: colours, moving about, clearing
     r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # a text for the terminal: its title, its clipboard
     r"|[ -/]*[0-~]"
     r")?"
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_COLOUR = r"\x1b\[[0-9;:]*m"
 
 
 def readable(line: bytes, *, colours: bool = False, longest: int = 0) -> str:
@@ -27,8 +26,10 @@ def readable(line: bytes, *, colours: bool = False, longest: int = 0) -> str:
     """
     text = line.decode("utf-8", "replace")
     if not text.isprintable():
+        import unicodedata
+
         text = text.rstrip("\r").rpartition("\r")[2]
-        text = _SEQUENCE.sub(lambda found: found[0] if colours and _COLOUR.fullmatch(found[0]) else "", text)
+        text = re.sub(_SEQUENCE, lambda found: found[0] if colours and re.fullmatch(_COLOUR, found[0]) else "", text)
         text = "".join(each for each in text if each in "\t\x1b" or unicodedata.category(each) != "Cc")
     if longest and len(text) > longest:
         return f"{text[:longest]}… ({len(text) - longest} more characters)"

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*\Z"
 _HALF = 1 << 31
 
 
@@ -43,7 +43,7 @@ def shell(attributes: Mapping[str, Json]) -> str:
     """The ``.attrs.sh`` of ``attributes``."""
     lines: list[str] = []
     for name in sorted(attributes):
-        if not _VARIABLE.match(name):
+        if not re.match(_VARIABLE, name):
             continue
         value = attributes[name]
         simple = _simple(value)

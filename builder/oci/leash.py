@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shlex
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,11 +28,12 @@ FIRST: Final = 3
 
 _KILL: Final = 9
 # Numbers of the kernel's: asm/unistd_64.h, linux/sched.h, linux/mount.h, linux/prctl.h, linux/personality.h.
-_WRITE, _OPEN, _CLOSE, _EXECVE, _EXIT, _CHDIR = 1, 2, 3, 59, 60, 80
+_WRITE, _OPEN, _CLOSE, _EXECVE, _EXIT, _CHDIR, _UMASK = 1, 2, 3, 59, 60, 80, 95
 _PERSONALITY, _PRCTL, _SETRLIMIT, _MOUNT, _UMOUNT, _UNSHARE, _CLOSE_RANGE = 135, 157, 160, 165, 166, 272, 436
 _NEW_USER, _NEW_MOUNTS = 0x10000000, 0x00020000
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _PARENT_DEATH_SIGNAL = 1
+_BUILDS_UMASK: Final = 0o022
 _LINUX32, _NOT_RANDOM = 8, 0x40000
 _SMALL_SYSTEMS = ("i686-linux", "armv7l-linux", "armv6l-linux")
 _ULIMITS = {"NOFILE": "n", "CORE": "c", "FSIZE": "f", "AS": "v", "NPROC": "p"}
@@ -42,7 +42,7 @@ _UNITS = {"FSIZE": 512, "AS": 1024}
 
 @dataclass(frozen=True, slots=True)
 class Leash:
-    """What a runtime is started with.
+    """What a runtime is started with, besides the umask of builds, whatever that of this process is.
 
     ``system``: without random addresses, as in Nix, and as a 32-bit machine for 32-bit systems. ``groups``: the files
     of control groups to enter. ``own_users``: in a user namespace, as root of it. ``own_mounts``: in a mount namespace,
@@ -75,6 +75,7 @@ class Leash:
         made = _SystemCalls()
         made.call(_CHDIR, "/", failing="cannot enter /")
         made.call(_CLOSE_RANGE, FIRST, 0xFFFFFFFF, 0)
+        made.call(_UMASK, _BUILDS_UMASK)
         for path in self.groups:
             made.write_file(path, "0")
         if self.own_users:
@@ -104,7 +105,9 @@ class Leash:
         return made.program()
 
     def _told_to_a_shell(self, command: Sequence[str]) -> list[str]:
-        steps = ["cd /", *[f"echo 0 >{shlex.quote(path)}" for path in self.groups]]
+        import shlex
+
+        steps = ["cd /", f"umask {_BUILDS_UMASK:03o}", *[f"echo 0 >{shlex.quote(path)}" for path in self.groups]]
         if self.unmounted:
             steps.append(f"umount {shlex.quote(self.unmounted)}")
         if self.covered:

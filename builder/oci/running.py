@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pty
 import select
 import signal
 import threading
@@ -66,7 +65,7 @@ class Run:
         self._line = b""
         self._written = 0
         self._began = self._heard = time.monotonic()
-        self._master, slave = pty.openpty()
+        self._master, slave = os.openpty()
         try:
             tty.setraw(slave)
             if os.geteuid() == 0:

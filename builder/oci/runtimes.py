@@ -6,9 +6,9 @@ namespace in which they are root.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
+from binascii import b2a_base64
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -77,7 +77,7 @@ class OciRuntime:
         described = config(job, user_namespace=self._rootless, resources=self.groups_itself and not self._rootless)
         if self._program == "crun" and "seccomp" in described["linux"]:
             # Its library may not know the newest calls; the kernel does.
-            program = base64.b64encode(seccomp.program()).decode()
+            program = b2a_base64(seccomp.program(), newline=False).decode()
             described["annotations"] = {"run.oci.seccomp_bpf_data": program}
         (job.folder / "config.json").write_bytes(json.dumps(described).encode("utf-8", "surrogateescape"))
         arguments = [*self._base(job.folder), "--log", str(job.folder / "runtime.log"), "--log-format", "json", "run"]

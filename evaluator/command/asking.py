@@ -26,12 +26,10 @@ from evaluator.settings import is_on
 from evaluator.stores.access import LocalAccess
 from evaluator.syntax.parser import parse
 
-_LOCATOR: Final = re.compile(r"channel:|(?:https?|file|git|s3|ssh|ftp)[a-z+]*://")
+_LOCATOR: Final = r"channel:|(?:https?|file|git|s3|ssh|ftp)[a-z+]*://"
 
 #: What can only be a reference to a flake: ``.#hello``, ``nixpkgs#hello``, ``github:…``.
-_OUTPUT: Final = re.compile(
-    r"[^<#]*#|(?:github|gitlab|sourcehut|flake|path):|(?:git|hg|tarball|file)\+[a-z]+:", re.DOTALL
-)
+_OUTPUT: Final = r"(?s)[^<#]*#|(?:github|gitlab|sourcehut|flake|path):|(?:git|hg|tarball|file)\+[a-z]+:"
 
 DEFAULT_FILE: Final = "./default.nix"
 
@@ -122,7 +120,7 @@ def located(session: Session, given: str) -> str:
     """The path that a FILE operand means: ``<name>`` is looked up, an address downloaded (once there is a builder)."""
     if given.startswith("<") and given.endswith(">"):
         return session.find_file(given[1:-1])
-    if _LOCATOR.match(given):
+    if re.match(_LOCATOR, given):
         fetched = call(session.builtins.get("fetchTarball"), given)
         return as_string(coerce(session, fetched, False, False))
     return canonical(os.path.join(os.getcwd(), given))
@@ -146,7 +144,7 @@ def names_outputs(options: Options) -> bool:
     """Whether the operands are outputs of flakes. Raises EvalError where some are, and some are files."""
     if options.flakes or options.expressions:
         return options.flakes
-    named = [given for given in options.operands if _OUTPUT.match(given) and not os.path.lexists(given)]
+    named = [given for given in options.operands if re.match(_OUTPUT, given) and not os.path.lexists(given)]
     if named and (len(named) < len(options.operands) or options.stdin):
         raise EvalError(f"'{named[0]}' is an output of a flake; ask for files in a command of their own")
     return bool(named)

@@ -15,7 +15,7 @@ from evaluator.session import Session
 from store.store_path import is_store_path
 
 #: Sets are not entered by other names (nix-env could not name what is there).
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9\-_+]*")
+_NAME: Final = r"[A-Za-z_][A-Za-z0-9\-_+]*"
 
 
 def derivations(value: object, given: Attrs) -> Iterator[Attrs]:
@@ -35,7 +35,7 @@ def _entered(value: object, given: Attrs, done: set[int]) -> Iterator[Attrs]:
             return
         everything = value.has("_combineChannels")
         for name in sorted(value.items):
-            if not _NAME.fullmatch(name):
+            if not re.fullmatch(_NAME, name):
                 continue
             inner = value.get(name)
             if everything:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from evaluator.session import Session
     from store.composition.castore_store import CastoreStore
 
-_ADDRESS = re.compile(r"channel:|flake:|(?:https?|file)://")
+_ADDRESS = r"channel:|flake:|(?:https?|file)://"
 
 
 class Fetcher:
@@ -92,7 +92,7 @@ class Fetcher:
             raise self.means.failure(error, f"cannot fetch '{path}' from '{url}': ") from None
 
     def located(self, session: Session, entry: str) -> str:
-        if not _ADDRESS.match(entry):
+        if not re.match(_ADDRESS, entry):
             return entry
         found = self._entries.get(entry)
         if found is None:

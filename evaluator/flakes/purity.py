@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from evaluator.io.reads import Reads
     from evaluator.session import Session
 
-#: What a setting that concerns this module may be read from, if it is there.
-_SETTING = re.compile(rb"\b(?:pure-eval|restrict-eval|include)\b")
-_INCLUDE = re.compile(rb"^\s*!?include\b", re.MULTILINE)
+#: What is in a text that may set something which concerns this module. (Compiling a pattern takes longer than reading.)
+_SETTINGS = (b"pure-eval", b"restrict-eval", b"include")
+_INCLUDE = rb"(?m)^\s*!?include\b"
 _SURROUNDINGS = ("currentSystem", "currentTime")
 
 
@@ -62,9 +62,9 @@ def _is_configured(reads: Reads | None) -> bool:
             continue
         if reads is not None:
             reads.note(CONTENT, path, content_value(texts[-1]))
-    if reads is not None and any(_INCLUDE.search(text) for text in texts):
+    if reads is not None and any(b"include" in text and re.search(_INCLUDE, text) for text in texts):
         reads.refuse("Nix's configuration includes other files")
-    return any(_SETTING.search(text) for text in texts)
+    return any(name in text for text in texts for name in _SETTINGS)
 
 
 def restrict(session: Session) -> None:

@@ -6,7 +6,7 @@ digests beside their names); Nix's narinfo for the meaning.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from typing import Any
 
 from store import nix32
@@ -113,7 +113,7 @@ def encode(info: PathInfo) -> bytes:
     nar = wire.number_field(1, info.nar_size) + wire.optional_bytes(2, info.nar_sha256)
     for signature in info.signatures:
         name, _, data = signature.partition(":")
-        nar += wire.bytes_field(3, wire.optional_bytes(1, name.encode()) + wire.optional_bytes(2, b64decode(data)))
+        nar += wire.bytes_field(3, wire.optional_bytes(1, name.encode()) + wire.optional_bytes(2, a2b_base64(data)))
     for reference in references:
         nar += wire.bytes_field(4, reference.encode())
     if info.deriver is not None:
@@ -157,7 +157,9 @@ def _decode(data: bytes, store_dir: str) -> PathInfo:
             info.nar_sha256 = wire.as_bytes(value)
         elif number == 3:
             parts = {key: wire.as_bytes(part) for key, part in wire.fields(wire.as_bytes(value))}
-            info.signatures.append(f"{parts.get(1, b'').decode()}:{b64encode(parts.get(2, b'')).decode()}")
+            info.signatures.append(
+                f"{parts.get(1, b'').decode()}:{b2a_base64(parts.get(2, b''), newline=False).decode()}"
+            )
         elif number == 4:
             reference = wire.as_bytes(value).decode()
             check_base_name(reference)

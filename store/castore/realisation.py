@@ -19,7 +19,7 @@ from store.store_path import STORE_DIR, BadStorePath, base_name, check_base_name
 #: More bytes than this no realisation has.
 MAX_SIZE = 1 << 20
 
-_ID = re.compile(r"sha256:[0-9a-f]{64}![A-Za-z0-9+._?=-]+\Z")
+_ID = r"sha256:[0-9a-f]{64}![A-Za-z0-9+._?=-]+\Z"
 
 
 class RealisationError(ValueError):
@@ -74,7 +74,7 @@ def parse(data: bytes, store_dir: str = STORE_DIR) -> Realisation:
 
 
 def _id(value: object) -> str:
-    if not isinstance(value, str) or not _ID.match(value):
+    if not isinstance(value, str) or not re.match(_ID, value):
         raise RealisationError(f"'{value}' is no id of an output")
     return value
 
