@@ -7,13 +7,32 @@ be its own.
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 def sleep_of_ones_own() -> str:
     """A command that sleeps for days, for as long as no other test does."""
     return f"sleep {10**6 + secrets.randbelow(10**8)}"
+
+
+@contextmanager
+def bystander() -> Iterator[int]:
+    """A process outside of all containers, with a number that none of the few processes in one has.
+
+    Where the tests themselves run in a container, numbers are small.
+    """
+    while True:
+        with subprocess.Popen(["/bin/sleep", "1000"]) as process:
+            try:
+                if process.pid > 1000:
+                    yield process.pid
+                    assert process.poll() is None, "it was killed"
+                    return
+            finally:
+                process.kill()
 
 
 def running(command: str) -> list[Path]:

@@ -261,6 +261,7 @@ class _Build:
             place = self.folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
+            place.chmod(0o644)
             self._give(place)
         if constraints.network:
             mounts += [Mount(path, path) for path in NETWORK_FILES if os.path.exists(path)]

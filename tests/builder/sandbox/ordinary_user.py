@@ -20,6 +20,7 @@ from builder.oci.root import find_shell
 from builder.oci.runtimes import Runtime, candidates
 from builder.prepare import UNLIMITED, Limits
 from tests.builder.sandbox.building import Built, Sandbox, left_behind, opened
+from tests.processes import bystander
 
 NOBODY = 65534
 ATTACKS = Path(__file__).parent / "attacks"
@@ -29,7 +30,8 @@ def main(folder: Path, name: str, programs: Path, sleep: str) -> None:
     scripts = {path.name: path.read_text() for path in sorted(ATTACKS.glob("*.sh"))}
     tools = folder / "programs"
     shutil.copytree(programs, tools)
-    tools.chmod(0o755)
+    for place in (tools, *tools.iterdir()):
+        place.chmod(0o755)
     with opened(folder / "root", _runtime("bwrap")) as first:
         first.run("echo warm >$out")
         left_behind(folder)
@@ -43,12 +45,16 @@ def main(folder: Path, name: str, programs: Path, sleep: str) -> None:
     if not trial.works:
         print(trial.why_not)
         sys.exit(77)
-    with opened(folder / "user", runtime) as sandbox, socket.create_server(("127.0.0.1", 0)) as listener:
-        _try_all(sandbox, scripts, tools, listener.getsockname()[1], sleep)
+    with (
+        opened(folder / "user", runtime) as sandbox,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        bystander() as pid,
+    ):
+        _try_all(sandbox, scripts, tools, listener.getsockname()[1], pid, sleep)
         print(json.dumps({"case": "left", "left": left_behind(folder / "user", sandbox.names)}))
 
 
-def _try_all(sandbox: Sandbox, scripts: dict[str, str], tools: Path, port: int, sleep: str) -> None:
+def _try_all(sandbox: Sandbox, scripts: dict[str, str], tools: Path, port: int, pid: int, sleep: str) -> None:
     source = sandbox.folder / "source"
     source.mkdir()
     (source / "file").write_text("precious\n")
@@ -60,7 +66,7 @@ def _try_all(sandbox: Sandbox, scripts: dict[str, str], tools: Path, port: int, 
         "HOST_FOLDER": str(sandbox.folder),
         "HOST_PORT": str(port),
         "HOST_SOCKET": "tvix-no-such-socket",
-        "HOST_PID": str(os.getpid()),
+        "HOST_PID": str(pid),
     }
     for name, script in scripts.items():
         closed = name == "read_the_host.sh"

@@ -22,7 +22,7 @@ from builder.prepare import Limits
 from store.castore.nodes import SymlinkNode
 from store.derivation import Output
 from tests.builder.sandbox.building import Sandbox, left_behind
-from tests.processes import running, sleep_of_ones_own
+from tests.processes import bystander, running, sleep_of_ones_own
 
 ATTACKS = sorted(path.name for path in (Path(__file__).parent / "attacks").glob("*.sh"))
 
@@ -36,7 +36,11 @@ def surroundings(sandbox: Sandbox, programs: Path) -> Iterator[tuple[dict[str, s
     given = sandbox.store.add_path(str(source), "input").path
     tools = sandbox.store.add_path(str(programs), "programs").path
     abstract = f"tvix-test-{secrets.token_hex(4)}"
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_UNIX) as local:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket(socket.AF_UNIX) as local,
+        bystander() as pid,
+    ):
         local.bind("\0" + abstract)
         local.listen()
         yield (
@@ -46,7 +50,7 @@ def surroundings(sandbox: Sandbox, programs: Path) -> Iterator[tuple[dict[str, s
                 "HOST_FOLDER": str(sandbox.folder),
                 "HOST_PORT": str(listener.getsockname()[1]),
                 "HOST_SOCKET": abstract,
-                "HOST_PID": str(os.getpid()),
+                "HOST_PID": str(pid),
             },
             {given, tools},
         )

@@ -48,6 +48,14 @@ def test_addresses_are_not_random(way: str, tmp_path: Path) -> None:
     assert int(run(Leash("i686-linux"), "cat /proc/self/personality", tmp_path).stdout, 16) == 0x40008
 
 
+def test_umask(way: str, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        assert int(run(Leash(SYSTEM), "umask", tmp_path).stdout, 8) == 0o022
+    finally:
+        os.umask(before)
+
+
 def test_limits_hold(way: str, tmp_path: Path) -> None:
     limits = {"NOFILE": (64, 128), "CORE": (0, 0), "FSIZE": (1 << 20, 1 << 20)}
     done = run(Leash(SYSTEM, limits=limits), "ulimit -Sn; ulimit -Hn; ulimit -c; ulimit -f", tmp_path)
