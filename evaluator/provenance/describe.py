@@ -11,6 +11,7 @@ from evaluator.provenance.origin import documentation, made
 from evaluator.runtime.compare import is_derivation
 from evaluator.runtime.errors import ALWAYS, DETAIL, STEP, EvalError
 from evaluator.runtime.printer import attribute, number, quoted
+from evaluator.runtime.show import type_of
 from evaluator.runtime.source import Place
 from evaluator.runtime.values import (
     NULL,
@@ -51,18 +52,6 @@ def trace_frames(error: EvalError) -> tuple[TraceFrame, ...]:
 
 def kind_of(value: object) -> str:
     """The kind of a forced value, as :class:`~evaluator.provenance.data.Facts` names it."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int"
-    if isinstance(value, float):
-        return "float"
-    if isinstance(value, (str, ContextString)):
-        return "string"
-    if isinstance(value, PathValue):
-        return "path"
-    if isinstance(value, list):
-        return "list"
     if isinstance(value, Attrs):
         try:
             if is_derivation(value):
@@ -70,11 +59,10 @@ def kind_of(value: object) -> str:
         except EvalError:
             return "set"
         return "function" if "__functor" in value.items else "set"
-    if value is NULL:
-        return "null"
     if isinstance(value, (Primop, PartialPrimop)):
         return "builtin"
-    return "function"
+    kind = type_of(value)
+    return "function" if kind == "lambda" else kind
 
 
 def forced(value: object) -> object:

@@ -109,6 +109,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def cancelled(session: Editor, uri: str) -> None:
+    """Cancels what is reported to be under way; it is said that this was so."""
+    await until(lambda: bool(session.client.progress_reports))
+    (token,) = session.client.progress_reports
+    session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
+    (found,) = await session.diagnostics(uri, coded("build-failed"))
+    assert "was cancelled" in found.message
+
+
 async def test_generated_names_after_a_build_that_was_allowed(editor: StartEditor, project: Path) -> None:
     session, uri = await opened(editor, project, "", "sleep 1")
     (found,) = await session.diagnostics(uri, coded("build-unbuilt"))
@@ -209,11 +218,7 @@ async def test_the_user_ends_a_build(editor: StartEditor, project: Path) -> None
     sleep = sleep_of_ones_own()
     session, uri = await opened(editor, project, "always", sleep)
     await until(lambda: bool(running(sleep)))
-    await until(lambda: bool(session.client.progress_reports))
-    (token,) = session.client.progress_reports
-    session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
-    (found,) = await session.diagnostics(uri, coded("build-failed"))
-    assert "was cancelled" in found.message
+    await cancelled(session, uri)
     await until(lambda: not running(sleep))
     session.replace(uri, "second = 2", "second = 3")
     assert "3" in await session.hover(uri, "sec|ond = 3")
@@ -297,11 +302,7 @@ async def test_a_fetch_that_nobody_wants_ends(editor: StartEditor, project: Path
         if how == "edited":
             session.replace(uri, "first = names.alpha;", "first = 1;")
         else:
-            await until(lambda: bool(session.client.progress_reports))
-            (token,) = session.client.progress_reports
-            session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
-            (found,) = await session.diagnostics(uri, coded("build-failed"))
-            assert "was cancelled" in found.message
+            await cancelled(session, uri)
         await until(site.left.is_set)
         assert len(site.asked) == 1
 

@@ -18,7 +18,7 @@ from lsp.uri import from_path
 from tests.builder.fetch.loopback import Page, serving
 from tests.lsp.archives import served
 from tests.lsp.conftest import PACKAGES, Editor, StartEditor
-from tests.lsp.test_builds import actions, coded, execute, until
+from tests.lsp.test_builds import actions, cancelled, coded, execute, until
 
 pytestmark = pytest.mark.filterwarnings("error::pytest_lsp.LspSpecificationWarning")
 
@@ -237,11 +237,7 @@ async def test_locking_that_nobody_wants_ends(editor: StartEditor, project: Path
         (action,) = await actions(session, uri, "lib|rary.url")
         await execute(session, action)
         await until(site.hanging.is_set)
-        await until(lambda: bool(session.client.progress_reports))
-        (token,) = session.client.progress_reports
-        session.client.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
-        (found,) = await session.diagnostics(uri, coded("build-failed"))
-        assert "was cancelled" in found.message
+        await cancelled(session, uri)
         await until(site.left.is_set)
         assert not (project / "flake.lock").exists()
 
