@@ -58,15 +58,21 @@ def _structured(drv: Derivation, attributes: Mapping[str, Json], output: str) ->
     if not isinstance(wanted, dict):
         return None
     return _Checks(
-        {name: texts(wanted[name], name, drv) for name in _LISTS if name in wanted},
-        _size(wanted.get("maxSize")),
-        _size(wanted.get("maxClosureSize")),
+        {name: texts(wanted[name], name, drv, or_one=True) for name in _LISTS if name in wanted},
+        _size(wanted, "maxSize", drv),
+        _size(wanted, "maxClosureSize", drv),
         ignore_self=False,
     )
 
 
-def _size(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _size(wanted: Mapping[str, Json], name: str, drv: Derivation) -> int | None:
+    """A limit in bytes; None where there is none. Raises ``RequestError``."""
+    if name not in wanted:
+        return None
+    value = wanted[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise RequestError(f"attribute '{name}' of derivation '{drv.name}' must be a number of bytes")
+    return int(value)
 
 
 def _check(store: CastoreStore, info: PathInfo, outputs: Mapping[str, PathInfo], checks: _Checks) -> None:

@@ -176,9 +176,11 @@ class _Registration:
             if algo == "sha256":
                 return Hash(algo, nar_sha256)
             return _hash_of(algo, trees.nar_of(node, castore))
-        return _hash_of(algo, castore.blobs.read(self._flat_file(node, method).digest))
+        return _hash_of(algo, castore.blobs.read(self._flat_file(node, method, algo).digest))
 
-    def _flat_file(self, node: Node, method: str) -> FileNode:
+    def _flat_file(self, node: Node, method: str, algo: str) -> FileNode:
+        if method == "text:" and algo != "sha256":
+            raise OutputError(f"'{self.drv_path}': texts are addressed by their sha256, not by {algo}")
         if method not in ("", "text:"):
             raise OutputError(f"'{self.drv_path}': outputs hashed by the method '{method}' are not built here")
         if not isinstance(node, FileNode) or node.executable:
@@ -199,7 +201,7 @@ class _Registration:
         if wanted.method == "r:":
             got = _hash_modulo(wanted.algo, archive, own.encode())
         else:
-            content = castore.blobs.read(self._flat_file(output.node, wanted.method).digest)
+            content = castore.blobs.read(self._flat_file(output.node, wanted.method, wanted.algo).digest)
             got = _hash_modulo(wanted.algo, b"".join(content), own.encode())
         itself = own in output.found
         others = [path for path in self._references(output, finals, "") if path]

@@ -162,9 +162,9 @@ def attribute_texts(drv: Derivation, name: str) -> list[str] | None:
     return texts(attributes[name], name, drv)
 
 
-def texts(value: Json, name: str, drv: Derivation) -> list[str]:
-    """``value`` as the list of texts that it must be; a single text is one. Raises ``RequestError``."""
-    if isinstance(value, str):
+def texts(value: Json, name: str, drv: Derivation, *, or_one: bool = False) -> list[str]:
+    """``value`` as the list of texts that it must be, ``or_one`` by itself. Raises ``RequestError``."""
+    if or_one and isinstance(value, str):
         return [value]
     if not isinstance(value, list):
         raise RequestError(f"attribute '{name}' of derivation '{drv.name}' must be a list of strings")
@@ -305,7 +305,7 @@ class _Preparation:
         graphs = attributes.get("exportReferencesGraph")
         if isinstance(graphs, dict):
             for name, paths in graphs.items():
-                infos = self._graph(texts(paths, "exportReferencesGraph", self.drv))
+                infos = self._graph(texts(paths, "exportReferencesGraph", self.drv, or_one=True))
                 result[name] = [self._described(info) for info in infos]
         return result
 

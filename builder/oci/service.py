@@ -10,6 +10,7 @@ made in the same folder removes them.
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import threading
 from collections.abc import Iterator
@@ -334,7 +335,7 @@ class _Build:
         complaint = leash.complaint(ending.status, tail) or self.runtime.complaint(job, tail)
         if complaint:
             return Failed(Why.SANDBOX, f"{self.runtime.name}: {complaint}", ending.status, tail)
-        if ending.status > 128:
+        if 128 < ending.status < 128 + signal.NSIG:
             return Failed(Why.EXIT, f"builder failed due to signal {ending.status - 128}", ending.status, tail)
         return Failed(Why.EXIT, f"builder failed with exit code {ending.status}", ending.status, tail)
 

@@ -58,6 +58,10 @@ def test_builder_killed_by_a_signal(any_sandbox: Sandbox) -> None:
     assert failed.status == 137
 
 
+def test_statuses_that_no_signal_has_are_exit_codes(any_sandbox: Sandbox) -> None:
+    assert "exit code 255" in any_sandbox.run("exit 255").failed.message
+
+
 def test_other_systems_are_refused(any_sandbox: Sandbox) -> None:
     drv = any_sandbox.derivation("echo x >$out", system="riscv64-linux")
     failed = any_sandbox.build(drv).failed
@@ -80,6 +84,16 @@ def test_fixed_output_may_refer_to_nothing(any_sandbox: Sandbox) -> None:
     drv = any_sandbox.derivation("echo $source >$out", {"source": source}, outputs={"out": fixed}, sources={source})
     with pytest.raises(OutputError, match="must not refer to store paths"):
         any_sandbox.build(drv)
+
+
+def test_fixed_output_that_is_addressed_as_a_text(any_sandbox: Sandbox) -> None:
+    fixed = Output("", "text:sha256", sha256(b"made\n"))
+    out = any_sandbox.build(any_sandbox.derivation("echo made >$out", outputs={"out": fixed})).out
+    assert out.ca is not None and out.ca.startswith("text:sha256:")
+    assert out.path == any_sandbox.store.add_text("test", b"made\n").path
+    with pytest.raises(OutputError, match="not by sha1"):
+        wrong = Output("", "text:sha1", "0" * 40)
+        any_sandbox.build(any_sandbox.derivation("echo made >$out", outputs={"out": wrong}))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +131,11 @@ def test_references_that_are_allowed(checks: dict[str, str], refused: bool, any_
         ('{"maxClosureSize":130}', "closure of path"),
         ('{"allowedReferences":[]}', "not allowed to refer"),
         ('{"maxSize":1000,"allowedReferences":["SOURCE"]}', ""),
+        ('{"maxSize":1000.5,"allowedReferences":"SOURCE"}', ""),
+        ('{"disallowedReferences":"SOURCE"}', "not allowed to refer"),
+        ('{"allowedReferences":[1]}', "must be a list of strings"),
+        ('{"maxSize":"100"}', "must be a number of bytes"),
+        ('{"maxClosureSize":null}', "must be a number of bytes"),
     ],
 )
 def test_checks_of_structured_attributes(checks: str, message: str, any_sandbox: Sandbox) -> None:

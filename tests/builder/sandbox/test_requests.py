@@ -124,6 +124,7 @@ def test_input_that_is_not_there(any_sandbox: Sandbox) -> None:
         ({"exportReferencesGraph": "one"}, "odd number of tokens"),
         ({"exportReferencesGraph": "../x /nix/store/" + BASE}, "invalid file name"),
         ({"exportReferencesGraph": "x /nix/store/" + BASE}, "not in the input closure"),
+        ({"exportReferencesGraph": "x /etc/passwd"}, "contains a non-store path '/etc/passwd'"),
         ({"__json": "[1]"}, "__json"),
         ({"__json": "{"}, "__json"),
         ({"__json": '{"requiredSystemFeatures":"kvm"}'}, "must be a list of strings"),
