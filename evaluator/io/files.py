@@ -315,8 +315,9 @@ class Files:
         if document is not None:
             parsed = ParsedFile(SourceFile(path, document, origin), parse(document), _UNSAVED)
         else:
+            stamp = self._stamp(path)  # before it is read: what is written meanwhile is seen the next time
             text = self._source(path)
-            parsed = ParsedFile(SourceFile(path, text, origin), parse(text), self._stamp(path))
+            parsed = ParsedFile(SourceFile(path, text, origin), parse(text), stamp)
         self._parsed[path] = parsed
         spend(len(parsed.file.text) >> 5)  # reading a file is no step of evaluation, but takes as long as many
         return parsed

@@ -20,7 +20,7 @@ class Tracked:
     def __init__(self, files: Files, references: References) -> None:
         self._files: Final = files
         self._references: Final = references
-        self._known: Final[dict[str, tuple[tuple[int, int], frozenset[str]]]] = {}
+        self._known: Final[dict[str, tuple[tuple[int, int, int], frozenset[str]]]] = {}
 
     def complaints(self, path: str) -> list[Failure]:
         """One for each path in a flake's file that leads to a file which Git does not track."""
@@ -64,7 +64,7 @@ class Tracked:
             status = os.stat(top + "/.git/index")
         except OSError:
             return None  # no repository of the usual kind, or nothing was ever added
-        stamp = (status.st_mtime_ns, status.st_size)
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)  # Git renames a new one into its place
         known = self._known.get(top)
         if known is not None and known[0] == stamp:
             return known[1]

@@ -22,6 +22,7 @@ from evaluator.runtime.errors import EvalError, Interrupted, Unrealised
 from evaluator.runtime.printer import show
 from evaluator.runtime.values import COUNTERS
 from evaluator.session import Session
+from evaluator.syntax.interlude import INTERLUDE
 from evaluator.thread import MAX_DEPTH, evaluation_thread
 from evaluator.turns import TURNS
 from tests.conftest import ROOT
@@ -361,6 +362,15 @@ def test_sessions_share_nothing(tmp_path: Path) -> None:
 
     on_thread(work)
     assert found == [f'[ {number} "system-{number}" ]' for number in range(5)]
+
+
+def test_a_file_that_is_saved_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "large.nix"
+    path.write_text(f"[ {'1 ' * 50_000} ]")
+    files = Files()
+    monkeypatch.setattr(INTERLUDE, "pause", lambda: path.write_text("2"))
+    assert files.parse(str(path)).file.text.startswith("[ 1")
+    assert files.parse(str(path)).file.text == "2"
 
 
 def test_other_threads_get_their_turn() -> None:
