@@ -37,10 +37,11 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_deadline() -> None:
-    done = run("--max-seconds", "0.2", "-E", "1", ENDLESS)
+    """What was printed before stays: the time has to be enough for that on a slow machine, too."""
+    done = run("--max-seconds", "3", "-E", "1", ENDLESS)
     assert done.returncode == 1
     assert done.stdout == "1\n"
-    assert done.stderr == "error: evaluation took longer than 0.2 seconds\n"
+    assert done.stderr == "error: evaluation took longer than 3 seconds\n"
 
 
 def test_memory() -> None:

@@ -226,7 +226,11 @@ def test_what_is_independent_is_built_together(name: str, evaluating: Evaluating
 
 
 def test_twenty_independent_builds_four_at_a_time(evaluating: Evaluating) -> None:
-    slow = 'map (n: import (make "slow-${toString n}" "sleep 0.3; echo ${toString n} > $out"))'
+    met = evaluating.folder / "met"
+    met.mkdir()
+    # None ends before four have begun.
+    script = f"touch {met}/${{toString n}}; until [ $(ls {met} | wc -l) -ge 4 ]; do sleep 0.02; done"
+    slow = f'map (n: import (make "slow-${{toString n}}" "{script}; echo ${{toString n}} > $out"))'
     slow += " (builtins.genList (n: n) 20)"
     assert evaluating.value(slow) == f"[ {' '.join(map(str, range(20)))} ]"
     assert len(evaluating.realiser.calls) == 1

@@ -121,7 +121,8 @@ async def test_an_evaluation_that_does_not_end_is_cut(editor: StartEditor, works
     assert "big = builtins.genericClosure all" in shown
     assert "evaluating" in shown
     session.replace(uri, "builtins.genericClosure all", "1 + 1")
-    assert "big = 2" in await session.hover(uri, "in bi|g")
+    while "big = 2" not in (shown := await session.hover(uri, "in bi|g")):
+        assert "evaluating" in shown, "a slow machine takes more than one budget for it"
 
 
 async def test_a_worker_that_is_killed_costs_a_moment(editor: StartEditor, workspace: Path) -> None:
