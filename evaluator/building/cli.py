@@ -192,7 +192,7 @@ def _realised(options: BuildOptions, realiser: Realiser, wishes: list[Wish], sho
     paths = realiser.realise(wishes)
     shown.close()
     singles = [(wish, output, paths[f"{wish.path}!{output}"]) for wish in wishes for output in _outputs(wish, paths)]
-    if options.link and not options.check:
+    if options.link:
         from builder.outcome import Wish
         from evaluator.building.links import link_outputs
 

@@ -49,8 +49,8 @@ OTHERS: Final = [
 
 #: Flags of nix-build that change nothing here.
 ELSEWHERE: Final = [
-    Flag("-v --verbose --debug --fallback --indirect -L --print-build-logs --print-out-paths", "", ""),
-    Flag("--log-format --eval-store", "VALUE", ""),
+    Flag("-v --verbose --debug --fallback --indirect -L --print-build-logs --print-out-paths --add-drv-link", "", ""),
+    Flag("--log-format --eval-store --add-root --drv-link", "VALUE", ""),
 ]
 
 COMMANDS: Final = {

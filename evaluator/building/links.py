@@ -21,7 +21,7 @@ from store.store_path import BadStorePath, base_name, check_base_name
 def link_outputs(store: CastoreStore, link: str, wanted: list[tuple[Wish, str]]) -> None:
     """Make a link for each output: ``LINK``, of the next derivations ``LINK-2`` …, of other outputs ``LINK-OUTPUT``.
 
-    ``wanted`` are wishes for one output each with the output's path. Raises ``StoreError``.
+    The folder is made, too. ``wanted`` are wishes for one output each with the output's path. Raises ``StoreError``.
     """
     places = checkouts(store)
     numbers: dict[str, int] = {}
@@ -80,6 +80,7 @@ def _point(link: str, target: str) -> None:
             )
     fresh = f"{link}.new-{os.getpid()}"
     try:
+        os.makedirs(os.path.dirname(link), exist_ok=True)
         os.symlink(target, fresh)
         os.replace(fresh, link)
     except OSError as error:

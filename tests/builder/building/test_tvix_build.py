@@ -95,6 +95,13 @@ def test_links_of_several(place: Place) -> None:
     }
 
 
+def test_the_folder_of_a_link_is_made(place: Place) -> None:
+    place.run("-A", "hello", "-o", "some/where/x")
+    assert place.read("some/where/x") == "hello\n"
+    (place.folder / "file").touch()
+    assert "cannot make the link" in place.run("-A", "hello", "-o", "file/x", code=1).stderr
+
+
 def test_a_store_may_be_named_from_here(place: Place) -> None:
     place.run("-A", "hello", "--store", "local:below")
     assert place.read("result") == "hello\n"
@@ -188,7 +195,9 @@ def test_a_wrong_hash_names_both(place: Place) -> None:
 def test_check(place: Place) -> None:
     assert "build it first" in place.run("-A", "hello", "--check", code=1).stderr
     place.run("-A", "hello", "-A", "varies")
+    (place.folder / "result").unlink()
     place.run("-A", "hello", "--check")
+    assert place.read("result") == "hello\n"
     assert "may not be deterministic" in place.run("-A", "varies", "--check", code=104).stderr
 
 
