@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import IO
-
-import zstandard
+from typing import IO, TYPE_CHECKING
 
 from store.castore.services import Missing
 from store.store_path import base_name
+
+if TYPE_CHECKING:
+    import zstandard
 
 _LEVEL = 3
 _PIECE = 1 << 16
@@ -29,6 +30,8 @@ class Log:
     def write(self, line: bytes) -> None:
         """Add a line (without its newline)."""
         if self._writer is None:
+            import zstandard  # takes longer than making ready what says nothing
+
             folder = os.path.dirname(self._place)
             os.makedirs(folder, exist_ok=True)
             # One build of a derivation at a time, so no other log has this name.
@@ -65,6 +68,8 @@ class Logs:
             file = open(self._place(drv_path), "rb")  # noqa: SIM115 - closed below, at the end of reading
         except FileNotFoundError:
             raise Missing(f"no log of '{drv_path}' is kept: it was not built here, or said nothing") from None
+        import zstandard
+
         with file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
             while piece := reader.read(_PIECE):
                 yield piece

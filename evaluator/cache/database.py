@@ -11,16 +11,11 @@ import os
 import time
 
 from evaluator.io.observation import blake2b
+from store.sqlite import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import sqlite3
     from typing import Final
-else:
-    try:  # the module behind sqlite3, which adds conversions of dates and takes twice the time to load
-        import _sqlite3 as sqlite3
-    except ImportError:
-        import sqlite3
 
 LIMIT_BYTES: Final = 256 << 20
 """How much the answers may take before those that were used longest ago go."""

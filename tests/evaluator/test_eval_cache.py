@@ -359,6 +359,6 @@ def test_recalling_loads_no_evaluator(tmp_path: Path) -> None:
     }
     assert {name for name in recalling if name.startswith("store")} <= {
         *("store", "store.compiled", "store.nar", "store.store_path", "store.nix32", "store.hashes"),
-        "store.sha256",
+        *("store.sha256", "store.sqlite"),
     }
     assert not recalling & {"argparse", "json", "ssl", "platformdirs", "regex", "msgspec", "threading"}

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import zstandard
-
-from store.backends.local import packs
+from store.backends.local import frames, packs
 from store.backends.local.packs import PackWriter
 from store.castore import nodes, path_info
 from store.castore.path_info import PathInfo
 from store.castore.realisation import Realisation
+from store.sqlite import sqlite3
 from store.store_path import digest_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
+
+    import zstandard
 
 #: A transaction with at most so many bytes of contents makes no pack.
 INLINE = 1 << 18
@@ -42,7 +42,7 @@ class Batch:
         self.pack: PackWriter | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._done = 0  # of the blocks that the worker was given
-        self._compressors = [zstandard.ZstdCompressor(level=level) for level in packs.LEVELS]
+        self._compressors: dict[int, zstandard.ZstdCompressor] = {}
 
     def add(self, digest: bytes, data: bytes) -> None:
         size = len(data)
@@ -90,10 +90,19 @@ class Batch:
 
     def _store(self, data: bytes, large: bool) -> tuple[int, int, int, bytes | None]:
         """In the worker's thread, if there is one: (at, stored, size, the frame if it is for the database)."""
+        return self._keep(self._frame(data), len(data), large)
+
+    def _frame(self, data: bytes) -> bytes:
+        if len(data) <= frames.LITTLE:
+            return frames.of_little(data)
+        import zstandard
+
         # The more wait, the less time is taken to compress: reading and hashing need not wait for that.
-        hurry = (len(self.blocks) - self._done) * len(self._compressors) // (_AHEAD + 1)
-        frame = self._compressors[min(hurry, len(self._compressors) - 1)].compress(data)
-        return self._keep(frame, len(data), large)
+        hurry = (len(self.blocks) - self._done) * len(packs.LEVELS) // (_AHEAD + 1)
+        level = packs.LEVELS[min(hurry, len(packs.LEVELS) - 1)]
+        if level not in self._compressors:
+            self._compressors[level] = zstandard.ZstdCompressor(level=level)
+        return self._compressors[level].compress(data)
 
     def _keep(self, frame: bytes, size: int, large: bool) -> tuple[int, int, int, bytes | None]:
         self._done += 1

@@ -5,7 +5,6 @@ Damage is told in three ways: which file, which object in it, and which store pa
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -23,6 +22,7 @@ from store.nar import NarError
 from store.nar_reader import NarReader
 from store.paths.archives import CheckedSource, PiecesSource, checked
 from store.paths.protocol import Store
+from store.sqlite import sqlite3
 from store.store_path import base_name
 
 

@@ -8,7 +8,6 @@ are written anew. Killed at any moment, at worst a file that nothing mentions st
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from store.castore import nodes
 from store.castore.nodes import DirectoryNode, FileNode
 from store.castore.path_info import PathInfo
 from store.castore.services import Full, Missing
+from store.sqlite import sqlite3
 
 # A pack of which less than this share is still wanted is written anew.
 _WANTED_SHARE = 0.6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from store.backends.local import packs, schema
 from store.backends.local.batch import Batch
 from store.backends.local.packs import PackReader
 from store.castore.services import cannot_write
+from store.sqlite import sqlite3
 from store.store_path import STORE_DIR
 
 #: Bytes of room kept for collecting garbage on a full disk.

@@ -13,10 +13,13 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
-import zstandard
-
+from store.backends.local import frames
 from store.castore.services import Corrupt, StoreError, cannot_write
+
+if TYPE_CHECKING:
+    import zstandard
 
 MAGIC = b"tvixpk1\n"
 #: zstd's levels, the first for who has time; the others when so many blocks wait that writing would have to wait, too.
@@ -103,7 +106,7 @@ class PackReader:
         self._open: OrderedDict[str, int] = OrderedDict()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._lock = Lock()
-        self._decompressor = zstandard.ZstdDecompressor()
+        self._decompressor: zstandard.ZstdDecompressor | None = None
 
     def cached(self, number: int) -> bytes | None:
         """The contents of block ``number``, if at hand."""
@@ -143,16 +146,25 @@ class PackReader:
 
     def _decompressed(self, number: int, data: bytes, size: int, where: str) -> bytes:
         with self._lock:
-            try:
-                block = self._decompressor.decompress(data, max_output_size=size)
-            except zstandard.ZstdError as error:
-                raise Corrupt(f"{where}: a block cannot be decompressed ({error})") from None
+            block = frames.little(data)
+            if block is None:
+                block = self._decompress(data, size, where)
             if len(block) != size:
                 raise Corrupt(f"{where}: a block has {len(block)} bytes instead of {size}")
             self._blocks[number] = block
             if len(self._blocks) > _CACHED_BLOCKS:
                 self._blocks.popitem(last=False)
             return block
+
+    def _decompress(self, data: bytes, size: int, where: str) -> bytes:
+        import zstandard
+
+        if self._decompressor is None:
+            self._decompressor = zstandard.ZstdDecompressor()
+        try:
+            return self._decompressor.decompress(data, max_output_size=size)
+        except zstandard.ZstdError as error:
+            raise Corrupt(f"{where}: a block cannot be decompressed ({error})") from None
 
     def _file(self, pack: str) -> int:
         descriptor = self._open.get(pack)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from pathlib import Path
 
 from store.castore.services import Corrupt, Full, ReadOnly, StoreError
+from store.sqlite import sqlite3
 
 VERSION = 2
 _UPGRADED = (0, 1)  # what is made into it by making the tables that are missing; 1 had no realisations

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import zstandard
 from blake3 import blake3
 
 from store.backends.local import schema
@@ -20,6 +18,7 @@ from store.castore.path_info import PathInfo, PathInfoError
 from store.castore.realisation import Realisation, RealisationError
 from store.castore.services import Corrupt, Missing, each
 from store.chunking import WHOLE, chunks
+from store.sqlite import sqlite3
 from store.store_path import digest_of
 
 # Fewer directories than this are asked for one by one.
@@ -164,6 +163,8 @@ class LocalBlobs:
         if found is not None:
             path = self._store.path
             place = a_text(found[0], path), a_number(found[1], path), a_number(found[2], path)
+            import zstandard
+
             # Whatever is wrong with it, reading it as usual says so, or finds where it is now.
             with suppress(FileNotFoundError, Corrupt, zstandard.ZstdError):
                 frame = self._store.packs.frame(*place)
