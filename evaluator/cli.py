@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from evaluator.io.reads import Reads
 
 _BAD_USAGE = 1
+_FAILED = 1
 _INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; answers its exit code: 0, 1 for an error, 130 when it was interrupted."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        from store.streams import open_missing
+
+        open_missing()
     if argv is None:
         # A process that evaluates once and ends: what it makes, it keeps.
         gc.disable()
@@ -40,6 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             ignore_interrupts()
             end_builds()
         code = _INTERRUPTED
+    except OSError as error:
+        from store.streams import explained
+
+        said = explained(error)
+        if said is None:
+            raise
+        sys.stderr.write(said + "\n")
+        code = _FAILED
     if argv is None:
         # Freeing millions of values one by one takes as long as making them: leave that to the kernel.
         _end(code)

@@ -35,6 +35,10 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; answers its exit code."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        from store.streams import open_missing
+
+        open_missing()
     words = sys.argv[1:] if argv is None else list(argv)
     if argv is None:
         gc.disable()  # it ends soon: what it makes, it keeps
@@ -47,6 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAILED
+    except OSError as error:
+        from store.streams import explained
+
+        said = explained(error)
+        if said is None:
+            raise
+        code = _complain(said, _FAILED)
     if argv is None:
         sys.stderr.flush()
         os._exit(code)  # taking everything apart first would take longer

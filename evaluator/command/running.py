@@ -105,12 +105,17 @@ def _attempt(options: Options, print_answers: Callable[[Options], None]) -> int:
     except BrokenPipeError:
         # Who read our output has had enough (`| head`). Nothing is to be said, and nothing more to be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception:
+    except Exception as fault:
         # On this thread nobody else would say it.
         import traceback
 
-        flush()
-        complain(f"error: a fault of tvix-eval itself, please report it\n{traceback.format_exc().rstrip()}")
+        from store.streams import explained
+
+        said = explained(fault) if isinstance(fault, OSError) else None
+        if said is None:
+            flush()
+            said = f"error: a fault of tvix-eval itself, please report it\n{traceback.format_exc().rstrip()}"
+        complain(said)
     return FAILED
 
 

@@ -140,6 +140,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answer the exit status: 0, 1 for what failed, 2 for bad usage."""
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        from store.streams import open_missing
+
+        open_missing()
     whole = parser()
     options = whole.parse_args(arguments)
     if options.version:
