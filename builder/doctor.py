@@ -9,6 +9,7 @@ from builder.oci import seccomp, starter
 from builder.oci.cgroups import find_hierarchy
 from builder.oci.probing import Trial, trials
 from builder.oci.root import find_certificates, find_shell
+from builder.oci.runtimes import candidates
 from builder.oci.service import no_kvm
 from builder.request import KVM
 from store.records import dataclass
@@ -54,7 +55,7 @@ def examine(folder: Path) -> Report:
         found.append(Finding("/bin/sh", "missing", "no static busybox: builders find no shell; install busybox-static"))
     else:
         found.append(Finding("/bin/sh", "ok", shell))
-    found += [*_limits(used), _system_calls(), _network(), _kvm()]
+    found += [*_limits(used), *_other_users(used), _system_calls(), _network(), _kvm()]
     if starter.program() is None:
         found.append(Finding("builder's name", "weak", "builders see their whole path as their name on this machine"))
     return Report(tried, used.runtime if used else None, tuple(found))
@@ -92,6 +93,24 @@ def _limits(used: Trial | None) -> list[Finding]:
         Finding("size of outputs", "ok", "of each file by the kernel, of the whole by looking at it twice a second")
     )
     return found
+
+
+def _other_users(used: Trial | None) -> list[Finding]:
+    owner = next((runtime.owner for runtime in candidates() if used and runtime.name == used.runtime), None)
+    if owner is None:
+        return []
+    user, group = owner
+    if user == os.geteuid():
+        who = f"builders are the user {user} of this machine, as this process is"
+        return [Finding("other users", "ok", f"{who}: no other ordinary user can end, read or change them")]
+    return [
+        Finding(
+            "other users",
+            "weak",
+            f"builders are the user {user} and the group {group} of this machine: a person who is that user can end "
+            f"them, and one who is in that group, too, can read and change what they do",
+        )
+    ]
 
 
 def _system_calls() -> Finding:

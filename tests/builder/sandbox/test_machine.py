@@ -15,7 +15,7 @@ import pytest
 from builder import doctor
 from builder.canonical import NotCanonical, canonicalise, remove_tree
 from builder.checkouts import Checkouts
-from builder.events import Failed, LogLine, Why
+from builder.events import BuildEvent, Failed, LogLine, Why
 from builder.oci import probing, seccomp, starter
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.probing import NoRuntime, choose
@@ -59,6 +59,25 @@ def test_doctor_says_what_is_there(any_runtime: Runtime, tmp_path: Path) -> None
     assert subjects[any_runtime.name] == "ok"
     assert len(report.lines()) == len(report.findings)
     assert not list((tmp_path / "builds").iterdir())
+
+
+def test_doctor_says_who_else_reaches_builders(any_sandbox: Sandbox, any_runtime: Runtime) -> None:
+    owners: set[int] = set()
+
+    def look(event: BuildEvent) -> None:
+        if event == LogLine(b"ready"):
+            made = (any_sandbox.folder / "builder/builds").glob("*/build/made")
+            owners.update(place.stat().st_uid for place in made)
+
+    any_sandbox.build(any_sandbox.derivation("touch /build/made; echo ready; echo done >$out"), on_event=look)
+    (owner,) = owners
+    (found,) = [
+        finding
+        for finding in doctor.examine(any_sandbox.folder / "builder").findings
+        if finding.subject == "other users"
+    ]
+    assert found.state == ("ok" if owner == os.geteuid() else "weak")
+    assert f"the user {owner} " in found.text
 
 
 def test_shell_is_static() -> None:
