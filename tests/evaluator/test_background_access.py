@@ -85,7 +85,7 @@ def test_ask(tmp_path: Path) -> None:
     assert not fetch.runs
     editor.access.allow([PATH])
     assert editor.state() == "fetching"
-    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.access.take(editor.news.get(timeout=200))
     assert editor.read() == "content"
     assert len(fetch.runs) == 1
 
@@ -94,7 +94,7 @@ def test_ask(tmp_path: Path) -> None:
 def test_what_is_at_hand_needs_no_leave(tmp_path: Path, policy: str) -> None:
     editor = Editor(tmp_path, policy, Fetch(at_hand=True))
     assert editor.state() == "fetching"
-    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.access.take(editor.news.get(timeout=200))
     assert editor.read() == "content"
 
 
@@ -117,7 +117,7 @@ def test_what_was_cancelled_can_be_asked_for_again(tmp_path: Path) -> None:
     editor.access.allow([PATH])
     assert editor.state() == "fetching"
     fetch.may_end.set()
-    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.access.take(editor.news.get(timeout=200))
     assert editor.read() == "content"
 
 
@@ -125,7 +125,7 @@ def test_a_failure_is_kept_until_it_is_allowed_again(tmp_path: Path) -> None:
     fetch = Fetch(fails="no such host")
     editor = Editor(tmp_path, ALWAYS, fetch)
     assert editor.state() == "fetching"
-    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.access.take(editor.news.get(timeout=200))
     for _ in range(2):
         with pytest.raises(BuildFailure, match="no such host"):
             editor.read()
@@ -133,7 +133,7 @@ def test_a_failure_is_kept_until_it_is_allowed_again(tmp_path: Path) -> None:
     fetch.fails = ""
     editor.access.allow([PATH])
     assert editor.state() == "fetching"
-    assert editor.access.take(editor.news.get(timeout=30))
+    assert editor.access.take(editor.news.get(timeout=200))
     assert editor.read() == "content"
 
 
@@ -142,7 +142,7 @@ def test_what_nobody_needs_any_more_changes_nothing(tmp_path: Path) -> None:
     assert editor.state() == "fetching"
     editor.access.stop([PATH])
     assert not editor.access.running
-    assert not editor.access.take(editor.news.get(timeout=30))
+    assert not editor.access.take(editor.news.get(timeout=200))
 
 
 def test_a_builder_that_is_gone(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def worker(tmp_path: Path) -> Iterator[Asked]:
         yield Asked(process, tmp_path)
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(60) == 0
+        assert process.wait(200) == 0
 
 
 def there(location: Location | None, text: str = TEXT) -> str:

@@ -139,7 +139,7 @@ def test_an_interrupt_ends_the_build(program: Path) -> None:
 
 def test_the_conversation_builds(program: Path) -> None:
     process = command(program, "repl")
-    said, complained = process.communicate(":b drv\ntext\n:b fails\n1 + 1\n:b 1\n", timeout=60)
+    said, complained = process.communicate(":b drv\ntext\n:b fails\n1 + 1\n:b 1\n", timeout=200)
     assert re.search(r"following outputs:\n  out -> /nix/store/.{32}-drv\n", said)
     assert '"text\\n"' in said
     assert "failed: builder failed with exit code 3" in complained

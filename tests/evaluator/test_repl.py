@@ -288,7 +288,7 @@ def test_interrupt_through_a_pipe() -> None:
     assert process.stderr.readline() == "trace: begun\n"
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline() == "error: interrupted by the user\n"
-    out, err = process.communicate("1 + 1\n", timeout=60)
+    out, err = process.communicate("1 + 1\n", timeout=200)
     assert (out, err, process.returncode) == ("2\n", "", 0)
 
 
@@ -307,7 +307,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.screen, text.encode())
 
-    def expect(self, pattern: str, seconds: float = 60) -> None:
+    def expect(self, pattern: str, seconds: float = 200) -> None:
         """Waits until the pattern is on the screen, below what was expected before."""
         until = time.monotonic() + seconds
         while True:

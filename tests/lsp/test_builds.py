@@ -104,7 +104,7 @@ async def execute(session: Editor, action: types.Command) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for something that happens outside of the protocol."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -148,7 +148,7 @@ async def test_generated_names_after_a_build_that_was_allowed(editor: StartEdito
 
 async def test_always(editor: StartEditor, project: Path) -> None:
     session, uri = await opened(editor, project, "always")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while '"1.0"' not in (shown := await session.hover(uri, "packages.al|pha")):
             assert "is being built" in shown
     assert await session.diagnostics(uri, lambda found: not found) == []

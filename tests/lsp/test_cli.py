@@ -126,7 +126,7 @@ async def test_tcp(tmp_path: Path) -> None:
         assert '"x"' in await session.hover(uri, "[ |x")
         await client.shutdown_async(None)
         client.exit(None)
-        assert server.wait(60) == 0
+        assert server.wait(200) == 0
 
 
 def test_an_address_in_use() -> None:

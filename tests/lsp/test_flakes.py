@@ -101,7 +101,7 @@ async def opened(editor: StartEditor, project: Path, builds: str = "ask") -> tup
 
 async def known(session: Editor, uri: str, at: str, text: str) -> None:
     """Waits until hover says so: what is on this machine is looked at aside, and evaluation catches up with edits."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while text not in await session.hover(uri, at):
             await asyncio.sleep(0.02)
 

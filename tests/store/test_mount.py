@@ -65,7 +65,7 @@ def mounted(tmp_path: Path, make_tree: MakeTree) -> Iterator[tuple[Path, str]]:
         finally:
             if folder.is_mount():
                 unmount(folder)
-            assert mount.wait(30) == 0
+            assert mount.wait(200) == 0
 
 
 def unmount(folder: Path) -> None:

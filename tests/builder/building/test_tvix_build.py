@@ -293,7 +293,7 @@ def test_an_interrupt_ends_the_build(place: Place, number: signal.Signals, attri
         if line.strip() == "begun":
             break
     child.send_signal(number)
-    assert child.wait(60) == 130
+    assert child.wait(200) == 130
     assert "interrupted by the user" in child.stderr.read()
     child.stderr.close()
 
@@ -308,7 +308,7 @@ def serving(place: Place, *words: str) -> Iterator[str]:
             yield child.stdout.readline().strip()
         finally:
             child.send_signal(signal.SIGTERM)
-            assert child.wait(60) == 0
+            assert child.wait(200) == 0
 
 
 @pytest.mark.parametrize("listen", ["localhost:0", "unix:SOCKET"])
@@ -328,7 +328,7 @@ def test_a_server_that_ends_leaves_no_build(place: Place) -> None:
         for line in child.stderr:
             if line.strip() == "begun":
                 break
-    assert child.wait(60) == 1
+    assert child.wait(200) == 1
     child.stderr.close()
     assert list((place.folder / "there/builder/builds").iterdir()) == []
 
