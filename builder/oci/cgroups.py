@@ -39,12 +39,8 @@ def find_hierarchy(filesystem: Path = FILESYSTEM, own: Path = Path("/proc/self/c
             places.update(dict.fromkeys(controllers.split(","), path))
     except OSError:
         return None
-    with suppress(OSError):
-        there = set((filesystem / "cgroup.subtree_control").read_text().split())
-        if set(_CONTROLLERS) <= there:
-            # A group with processes in it cannot have groups with controllers: ours go to the top.
-            place = filesystem / _PARENT
-            return _usable(Hierarchy(2, dict.fromkeys(_CONTROLLERS, place), place if _CPU in there else None))
+    if (filesystem / "cgroup.controllers").exists():
+        return _second_version(filesystem, places.get("", "/"))
     folders = {name: filesystem / name / places.get(name, "/").lstrip("/") / _PARENT for name in _CONTROLLERS}
     if all((folder.parent / "cgroup.procs").exists() for folder in folders.values()):
         processors = filesystem / _CPU / places.get(_CPU, "/").lstrip("/") / _PARENT
@@ -53,6 +49,40 @@ def find_hierarchy(filesystem: Path = FILESYSTEM, own: Path = Path("/proc/self/c
             Hierarchy(1, folders, processors if has_them and os.access(processors.parent, os.W_OK) else None)
         )
     return None
+
+
+def _second_version(filesystem: Path, path: str) -> Hierarchy | None:
+    """The uppermost group, of those that this process is in, below which it may make others and enter them.
+
+    That is the top for root, and for an ordinary user what systemd delegates to them: all that a desktop starts is
+    in there, a login at a terminal is not.
+    """
+    parts = [part for part in path.split("/") if part]
+    if ".." in parts:
+        return None  # of another name space
+    for depth in range(len(parts) + 1):
+        group = filesystem.joinpath(*parts[:depth])
+        if not os.access(group / "cgroup.procs", os.W_OK):
+            continue
+        if not depth:
+            _enable(group)
+        with suppress(OSError):
+            there = set((group / "cgroup.subtree_control").read_text().split())
+            place = group / _PARENT
+            hierarchy = Hierarchy(2, dict.fromkeys(_CONTROLLERS, place), place if _CPU in there else None)
+            if set(_CONTROLLERS) <= there and _usable(hierarchy) is not None:
+                return hierarchy
+    return None
+
+
+def _enable(group: Path) -> None:
+    """Let a group's groups have the controllers, where no systemd has done so."""
+    with suppress(OSError):  # its own processes are in the way: it is the top of a container only
+        there = (group / "cgroup.controllers").read_text().split()
+        enabled = (group / "cgroup.subtree_control").read_text().split()
+        wanted = [f"+{name}" for name in (*_CONTROLLERS, _CPU) if name in there and name not in enabled]
+        if wanted:
+            (group / "cgroup.subtree_control").write_text(" ".join(wanted))
 
 
 def _usable(hierarchy: Hierarchy) -> Hierarchy | None:

@@ -163,6 +163,14 @@ def test_no_groups_where_there_are_none(tmp_path: Path) -> None:
     own.write_text("0::/\n")
     assert find_hierarchy(tmp_path, own) is None
     assert find_hierarchy(tmp_path, tmp_path / "nothing") is None
+    # Version 2 alone, but without what is needed, or seen from another name space.
+    (tmp_path / "cgroup.controllers").write_text("cpu io\n")
+    (tmp_path / "cgroup.subtree_control").write_text("")
+    (tmp_path / "cgroup.procs").write_text("")
+    assert find_hierarchy(tmp_path, own) is None
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu"
+    own.write_text("0::/../elsewhere\n")
+    assert find_hierarchy(tmp_path, own) is None
 
 
 def test_checkout_is_read_only_and_made_once(any_sandbox: Sandbox, tmp_path: Path) -> None:
