@@ -68,11 +68,17 @@ def _second_version(filesystem: Path, path: str) -> Hierarchy | None:
             _enable(group)
         with suppress(OSError):
             there = set((group / "cgroup.subtree_control").read_text().split())
-            place = group / _PARENT
+            place = group / (f"{_PARENT}-{_niceness()}" if _niceness() else _PARENT)
             hierarchy = Hierarchy(2, dict.fromkeys(_CONTROLLERS, place), place if _CPU in there else None)
             if set(_CONTROLLERS) <= there and _usable(hierarchy) is not None:
                 return hierarchy
     return None
+
+
+def _niceness() -> int:
+    """That of this process. Where groups share the processors' time it counts only inside of each: so the groups of
+    builds that are niced have a parent of their own, with the share that a process as nice would have."""
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def _enable(group: Path) -> None:
@@ -153,6 +159,9 @@ class Group:
                     (folder.parent / "cgroup.subtree_control").write_text(
                         " ".join(f"+{name}" for name in self._folders)
                     )
+                    share = folder.parent / "cpu.weight.nice"
+                    if _niceness() and share.exists():
+                        share.write_text(str(_niceness()))
                 folder.mkdir()
                 return
         folder.mkdir()
@@ -221,5 +230,5 @@ def remove_orphan(name: str, filesystem: Path = FILESYSTEM) -> None:
 
     Under version 1 they lie in the group of the process, and whoever sweeps may be in another one.
     """
-    for place in list(filesystem.glob(f"**/{_PARENT}/{name}")):
+    for place in list(filesystem.glob(f"**/{_PARENT}*/{name}")):
         Group(Hierarchy(1, dict.fromkeys(_CONTROLLERS, place.parent)), name).remove()

@@ -158,6 +158,19 @@ def test_groups_of_the_second_version(tmp_path: Path) -> None:
     assert group.ran_out_of_memory()
 
 
+def test_groups_of_niced_builds_have_a_small_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In folders that look like the kernel's: it tells the share only where groups share the processors' time."""
+    share = tmp_path / "tvix-lsp-19/cpu.weight.nice"
+    share.parent.mkdir()
+    share.write_text("0\n")
+    group = Group(Hierarchy(2, dict.fromkeys(("memory", "pids"), share.parent)), "one")
+    group.make(0, 0)
+    assert share.read_text() == "0\n"
+    monkeypatch.setattr(os, "getpriority", lambda which, who: 19)
+    Group(Hierarchy(2, dict.fromkeys(("memory", "pids"), share.parent)), "two").make(0, 0)
+    assert share.read_text() == "19"
+
+
 def test_no_groups_where_there_are_none(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.write_text("0::/\n")
