@@ -253,7 +253,7 @@ def test_proxies_are_those_of_the_environment(
         ("ftp://127.0.0.1/f", "'ftp' is not one of"),
         ("file://elsewhere/f", "another machine"),
         ("file:relative", "no absolute path"),
-        ("file:///nonexistent", "No such file"),
+        ("file:///proc/self/none", "No such file"),
         ("file:///", "no regular file"),
         ("file:///dev/zero", "no regular file"),
     ],
