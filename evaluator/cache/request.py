@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 
 from evaluator.io.observation import blake2b
 
@@ -58,7 +58,7 @@ def program_identity() -> str:
     for path in beside + records:
         _add(hasher, path, os.stat(path))
     for name in _LIBRARIES:
-        spec = find_spec(name)
+        spec = PathFinder.find_spec(name)
         if spec is not None and spec.origin is not None:
             _add(hasher, spec.origin, os.stat(spec.origin))
     return hasher.hexdigest()

@@ -20,13 +20,14 @@ a value. Strings are decoded as UTF-8 with ``surrogateescape``; who counts, coun
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, final
-
-from mypy_extensions import i64
+from typing import TYPE_CHECKING, Final, final
 
 from evaluator.runtime.errors import EvalError, InfiniteRecursion, Interrupted, StackOverflow, Unrealised
 from evaluator.runtime.host import Host
 from evaluator.runtime.source import MergedPositions, Names, Place, Positions
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 Env = list[object]
 """``[enclosing environment, slot 1, slot 2, …]``; a slot that is not yet filled holds None."""
