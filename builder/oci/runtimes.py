@@ -80,7 +80,9 @@ class OciRuntime:
             program = b2a_base64(seccomp.program(), newline=False).decode()
             described["annotations"] = {"run.oci.seccomp_bpf_data": program}
         (job.folder / "config.json").write_bytes(json.dumps(described).encode("utf-8", "surrogateescape"))
-        arguments = [*self._base(job.folder), "--log", str(job.folder / "runtime.log"), "--log-format", "json", "run"]
+        # crun takes what stands before a colon for the kind of the log, runc knows no kinds.
+        log = ("file:" if self._program == "crun" else "") + str(job.folder / "runtime.log")
+        arguments = [*self._base(job.folder), "--log", log, "--log-format", "json", "run"]
         arguments += ["--bundle", str(job.folder), "--pid-file", str(job.folder / "pid"), job.name]
         return self._leash(system, job.groups).hold(arguments, job.folder)
 

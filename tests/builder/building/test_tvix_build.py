@@ -102,10 +102,11 @@ def test_the_folder_of_a_link_is_made(place: Place) -> None:
     assert "cannot make the link" in place.run("-A", "hello", "-o", "file/x", code=1).stderr
 
 
-def test_a_store_may_be_named_from_here(place: Place) -> None:
-    place.run("-A", "hello", "--store", "local:below")
+@pytest.mark.parametrize("name", ["below", "a:b,c d\\é"])
+def test_a_store_may_be_named_from_here(place: Place, name: str) -> None:
+    place.run("-A", "hello", "--store", f"local:{name}")
     assert place.read("result") == "hello\n"
-    assert (place.folder / "result").readlink().is_relative_to(place.folder / "below")
+    assert (place.folder / "result").readlink().is_relative_to(place.folder / name)
 
 
 def test_no_link(place: Place) -> None:
