@@ -305,6 +305,13 @@ class Session(LoweringHost):
             self.files.add_copy(stored, self.files.origin(path), set())
         return stored
 
+    def forget_files(self) -> None:
+        """Files may have other contents than when they were copied: those that no package set is made of."""
+        for key in list(self._stored):
+            path = key[key.index("/") :]
+            if not self._is_shared(path) and self.files.kind(path) == "regular":
+                del self._stored[key]
+
     def use_store(self, store: StoreAccess) -> None:
         """From now on what evaluation does not make itself is read from this store, and made there."""
         self._recipes.store = store

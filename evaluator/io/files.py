@@ -182,6 +182,10 @@ class Files:
         What merely lies in its place can be read by its path, but is no store object.
         """
         objects = self.objects
+        if store_path in self._laid_out and not os.path.lexists(self._copies[store_path].origin):
+            # Collected as garbage meanwhile: it may be laid out again.
+            del self._copies[store_path]
+            self._laid_out.discard(store_path)
         if objects is None or store_path in self._copies or store_path in self._texts or store_path in self._valid:
             return self.exists(store_path)
         if os.path.lexists(store_path) and objects.in_place(store_path):

@@ -63,6 +63,7 @@ class Generation:
         self._contexts: Final[dict[str, FileContext]] = {}
         self._routes: Final[dict[str, Route | None]] = {}
         self._on_the_way: Final[set[str]] = set()
+        self.session.forget_files()
 
     def activate(self) -> None:
         """Makes evaluation import and observe on behalf of this generation."""

@@ -82,6 +82,7 @@ class BackgroundAccess(LocalAccess):
     # --- what a session asks -------------------------------------------------------------------
 
     def realise(self, wanted: list[str]) -> None:
+        self.let_go_if_lost()
         for element in wanted:
             self.missed[element] = None
             failed = self._failed.get((element, self.name(element)))

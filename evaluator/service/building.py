@@ -20,6 +20,7 @@ from evaluator.service.protocol import read_frame, write_frame
 if TYPE_CHECKING:
     from builder.progress import Event
     from builder.realise import Realiser
+    from evaluator.stores.access import LocalAccess
 
 _NICE: Final = 10
 _PATIENCE: Final = 5.0
@@ -75,6 +76,7 @@ class _Builds:
         self._mutex: Final = threading.Lock()
         self._cancels: Final[dict[str, threading.Event]] = {}
         self._threads: Final[dict[str, threading.Thread]] = {}
+        self._access: LocalAccess | None = None
         self._realiser: Realiser | None = None
         self._courtesy: Final = Courtesy()
         self._said = 0.0
@@ -127,11 +129,12 @@ class _Builds:
 
     def _open(self) -> Realiser:
         with self._mutex:
-            if self._realiser is None:
+            if self._realiser is None or self._access is None or self._access.is_lost():
                 from builder.realise import Realiser
                 from evaluator.stores.access import LocalAccess
 
-                self._realiser = Realiser(LocalAccess(self._url, writes=True).castore, on_event=self._hear)
+                self._access = LocalAccess(self._url, writes=True)
+                self._realiser = Realiser(self._access.castore, on_event=self._hear)
             return self._realiser
 
     def _hear(self, event: Event) -> None:

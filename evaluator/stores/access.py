@@ -42,6 +42,7 @@ class LocalAccess:
         self._session: Session | None = None
         self._realising: Realising | None = None
         self._store: Store | None = None
+        self._number = 0
         self._nix: NixValidity | None = None
         self._checkouts: Checkouts | None = None
         self._realisations: Realisations | None = None
@@ -58,6 +59,7 @@ class LocalAccess:
                 self._store = open_url(self.url)
             except StoreError as error:
                 raise EvalError(str(error)) from None
+            self._number = _inode(self._database())
         return self._store
 
     @property
@@ -75,6 +77,16 @@ class LocalAccess:
         self._session = session
         self._realisations = None
         session.use_store(self)
+
+    def is_lost(self) -> bool:
+        """Whether somebody has removed the store since it was opened."""
+        return self._store is not None and _inode(self._database()) != self._number
+
+    def let_go_if_lost(self) -> None:
+        """Opens the store anew, when it is needed next, if somebody has removed it."""
+        if self.is_lost():
+            self.close()
+            self._checkouts = self._realisations = None
 
     def build_with(self, realiser: Realiser) -> None:
         """What evaluation needs is made by ``realiser``, instead of one of its own."""
@@ -252,10 +264,23 @@ class LocalAccess:
         """Whether there is no store yet: reading makes none."""
         if self.writes or self._store is not None or not self.url.startswith("local:"):
             return False
+        return not os.path.exists(self._database())
+
+    def _database(self) -> str:
+        """The file in which a local store keeps what it has; empty for all others."""
+        if not self.url.startswith("local:"):
+            return ""
         from store.backends.local.castore import default_folder
 
-        folder = self.url.removeprefix("local:").partition("?")[0] or str(default_folder())
-        return not os.path.exists(os.path.join(folder, "store.db"))
+        return os.path.join(self.url.removeprefix("local:").partition("?")[0] or str(default_folder()), "store.db")
+
+
+def _inode(file: str) -> int:
+    """What tells a file from one that takes its place; 0 where there is none."""
+    try:
+        return os.stat(file).st_ino
+    except OSError:
+        return 0
 
 
 def in_store(url: str, paths: list[str]) -> bool:
