@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.backends.local import frames, packs
+from store.backends.local import packs
 from store.backends.local.packs import PackWriter
 from store.castore import nodes, path_info
 from store.castore.path_info import PathInfo
@@ -93,8 +93,6 @@ class Batch:
         return self._keep(self._frame(data), len(data), large)
 
     def _frame(self, data: bytes) -> bytes:
-        if len(data) <= frames.LITTLE:
-            return frames.of_little(data)
         import zstandard
 
         # The more wait, the less time is taken to compress: reading and hashing need not wait for that.

@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from store.backends.local import frames
 from store.castore.services import Corrupt, StoreError, cannot_write
 
 if TYPE_CHECKING:
@@ -146,9 +145,7 @@ class PackReader:
 
     def _decompressed(self, number: int, data: bytes, size: int, where: str) -> bytes:
         with self._lock:
-            block = frames.little(data)
-            if block is None:
-                block = self._decompress(data, size, where)
+            block = self._decompress(data, size, where)
             if len(block) != size:
                 raise Corrupt(f"{where}: a block has {len(block)} bytes instead of {size}")
             self._blocks[number] = block
