@@ -47,7 +47,9 @@ def examine(folder: Path) -> Report:
     """Try everything anew, in ``folder``: that for builds under way (:func:`builder.places.builds_folder`)."""
     tried = tuple(trials(folder))
     used = next((trial for trial in tried if trial.works), None)
-    found = [_of_trial(trial, used) for trial in tried]
+    # How a program can be run besides is of no interest where it works in one way.
+    working = {trial.program for trial in tried if trial.works}
+    found = [_of_trial(trial, used) for trial in tried if trial.works or trial.program not in working]
     if used is None:
         found.append(Finding("runtime", "missing", "none works: install crun, runc or bubblewrap"))
     shell = find_shell()

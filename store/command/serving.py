@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hmac
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -315,6 +316,7 @@ def serve(options: argparse.Namespace) -> int:
             for url in urls.values():
                 say(url)
         sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left in either case
         with suppress(KeyboardInterrupt):
             if web is not None:
                 web.serve_forever(poll_interval=0.2)

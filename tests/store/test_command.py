@@ -279,13 +279,19 @@ def test_every_command_speaks_json(run: Callable[..., Ran], make_tree: MakeTree,
     assert refused.status == 1 and "--output" in refused.err
     # The two that go on until they are stopped (mount: test_mount.py).
     command = [sys.executable, "-m", "store.command.cli", "serve", "--json", "--http", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    environment = {**os.environ, "TMPDIR": str(uploads)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as served:
         assert served.stdout is not None
         said = ""
         while not said.rstrip().endswith("}"):
             said += served.stdout.readline()
         assert json.loads(said)["http"].startswith("http://127.0.0.1:")
+        assert list(uploads.iterdir())
         served.terminate()
+    assert served.returncode == 0
+    assert not list(uploads.iterdir())
 
 
 def test_odd_names_come_out_as_they_are(run: Callable[..., Ran], make_tree: MakeTree) -> None:
