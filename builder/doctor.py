@@ -98,10 +98,13 @@ def _limits(used: Trial | None) -> list[Finding]:
 
 
 def _other_users(used: Trial | None) -> list[Finding]:
-    owner = next((runtime.owner for runtime in candidates() if used and runtime.name == used.runtime), None)
-    if owner is None:
+    runtime = next((runtime for runtime in candidates() if used and runtime.name == used.runtime), None)
+    if runtime is None:
         return []
-    user, group = owner
+    user, group = runtime.owner
+    if runtime.maps:
+        who = "builders are users of this machine that belong to nobody, each build another one"
+        return [Finding("other users", "ok", f"{who}: no person can end, read or change them")]
     if user == os.geteuid():
         who = f"builders are the user {user} of this machine, as this process is"
         return [Finding("other users", "ok", f"{who}: no other ordinary user can end, read or change them")]

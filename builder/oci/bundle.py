@@ -61,6 +61,8 @@ class Job:
     file_size: int = 0
     grouped: bool = False  #: a control group limits memory and processes already
     groups: tuple[str, ...] = ()  #: its files
+    host_id: int | None = None  #: the user and group of this machine that the builder's are mapped to
+    nodes: tuple[Mount, ...] = ()  #: the devices, made for it: inside of a user namespace none can be made
 
 
 def limits(job: Job) -> dict[str, tuple[int, int]]:
@@ -78,8 +80,8 @@ def limits(job: Job) -> dict[str, tuple[int, int]]:
     return found
 
 
-def config(job: Job, *, user_namespace: bool, resources: bool) -> dict[str, Any]:
-    """``config.json``.
+def config(job: Job, root: str, *, user_namespace: bool, resources: bool) -> dict[str, Any]:
+    """``config.json``, for a container whose root is the folder ``root``.
 
     ``user_namespace``: the builder's user is this process's one. ``resources``: the runtime makes the control group.
     """
@@ -87,7 +89,11 @@ def config(job: Job, *, user_namespace: bool, resources: bool) -> dict[str, Any]
     if not job.network:
         namespaces.append("network")
     linux: dict[str, Any] = {"maskedPaths": list(_MASKED), "readonlyPaths": list(READ_ONLY)}
-    if user_namespace:
+    if job.host_id is not None:
+        namespaces.append("user")
+        linux["uidMappings"] = [{"containerID": UID, "hostID": job.host_id, "size": 1}]
+        linux["gidMappings"] = [{"containerID": GID, "hostID": job.host_id, "size": 1}]
+    elif user_namespace:
         namespaces.append("user")
         linux["uidMappings"] = [{"containerID": UID, "hostID": 0, "size": 1}]
         linux["gidMappings"] = [{"containerID": GID, "hostID": 0, "size": 1}]
@@ -101,7 +107,7 @@ def config(job: Job, *, user_namespace: bool, resources: bool) -> dict[str, Any]
         if job.devices:
             wanted["devices"] = [{"allow": True, **_numbers(path), "access": "rw"} for path in job.devices]
         linux["resources"] = wanted
-    if job.devices:
+    if job.devices and job.host_id is None:
         linux["devices"] = [{"path": path, **_numbers(path), "fileMode": 0o666} for path in job.devices]
     linux["namespaces"] = [{"type": kind} for kind in namespaces]
     if seccomp.supported():
@@ -121,14 +127,15 @@ def config(job: Job, *, user_namespace: bool, resources: bool) -> dict[str, Any]
                 for name, (soft, hard) in limits(job).items()
             ],
         },
-        "root": {"path": str(job.root), "readonly": True},
+        "root": {"path": root, "readonly": True},
         "hostname": "localhost",
-        "mounts": [*_system_mounts(), *[_bind(mount) for mount in job.mounts]],
+        "mounts": [*_system_mounts(job.host_id is not None), *map(_bind, job.mounts), *map(_node, job.nodes)],
         "linux": linux,
     }
 
 
-def _system_mounts() -> Sequence[dict[str, Any]]:
+def _system_mounts(mapped: bool) -> Sequence[dict[str, Any]]:
+    # Who is mapped owns what is mounted for the container, and could make files in /dev.
     hardened = ["nosuid", "noexec", "nodev"]
     return (
         {"destination": "/proc", "type": "proc", "source": "proc", "options": hardened},
@@ -136,7 +143,7 @@ def _system_mounts() -> Sequence[dict[str, Any]]:
             "destination": "/dev",
             "type": "tmpfs",
             "source": "tmpfs",
-            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k", *(["ro"] if mapped else [])],
         },
         {
             "destination": "/dev/pts",
@@ -156,6 +163,15 @@ def _system_mounts() -> Sequence[dict[str, Any]]:
 def _bind(mount: Mount) -> dict[str, Any]:
     options = ["bind", "nosuid", "nodev", "rprivate", "rw" if mount.writable else "ro"]
     return {"destination": mount.target, "type": "bind", "source": mount.source, "options": options}
+
+
+def _node(mount: Mount) -> dict[str, Any]:
+    return {
+        "destination": mount.target,
+        "type": "bind",
+        "source": mount.source,
+        "options": ["bind", "nosuid", "noexec"],
+    }
 
 
 def _numbers(device: str) -> dict[str, Any]:

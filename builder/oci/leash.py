@@ -25,11 +25,14 @@ COMPLAINT: Final = b"cannot start the container: "
 STATUS: Final = 125
 #: The first descriptor that :attr:`Leash.opened` gets.
 FIRST: Final = 3
+#: Where in what is covered :attr:`Leash.shown` can be reached by everybody.
+SHOWN: Final = "root"
 
 _KILL: Final = 9
 # Numbers of the kernel's: asm/unistd_64.h, linux/sched.h, linux/mount.h, linux/prctl.h, linux/personality.h.
 _WRITE, _OPEN, _CLOSE, _EXECVE, _EXIT, _CHDIR, _UMASK = 1, 2, 3, 59, 60, 80, 95
 _PERSONALITY, _PRCTL, _SETRLIMIT, _MOUNT, _UMOUNT, _UNSHARE, _CLOSE_RANGE = 135, 157, 160, 165, 166, 272, 436
+_MKDIR = 83
 _NEW_USER, _NEW_MOUNTS = 0x10000000, 0x00020000
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _PARENT_DEATH_SIGNAL = 1
@@ -58,6 +61,7 @@ class Leash:
     unmounted: str = ""
     covered: str = ""
     read_only: str = ""
+    shown: str = ""
     opened: Sequence[str] = ()
     limits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     dies_with_us: bool = False
@@ -89,7 +93,11 @@ class Leash:
         if self.unmounted:
             made.call(_UMOUNT, self.unmounted, 0, failing=f"cannot unmount {self.unmounted}")
         if self.covered:
-            made.call(_MOUNT, "none", self.covered, "tmpfs", 0, 0, failing=f"cannot mount on {self.covered}")
+            made.call(_MOUNT, "none", self.covered, "tmpfs", 0, "mode=755", failing=f"cannot mount on {self.covered}")
+        if self.shown:
+            place = f"{self.covered}/{SHOWN}"
+            made.call(_MKDIR, place, 0o755, failing=f"cannot make {place}")
+            made.call(_MOUNT, self.shown, place, 0, _BIND, 0, failing=f"cannot mount on {place}")
         if self.read_only:
             made.call(_MOUNT, self.read_only, self.read_only, 0, _BIND, 0)
             made.call(_MOUNT, "none", self.read_only, 0, _REMOUNT | _BIND | _READ_ONLY, 0)
@@ -111,7 +119,10 @@ class Leash:
         if self.unmounted:
             steps.append(f"umount {shlex.quote(self.unmounted)}")
         if self.covered:
-            steps.append(f"mount -t tmpfs none {shlex.quote(self.covered)}")
+            steps.append(f"mount -t tmpfs -o mode=755 none {shlex.quote(self.covered)}")
+        if self.shown:
+            place = shlex.quote(f"{self.covered}/{SHOWN}")
+            steps += [f"mkdir {place}", f"mount --bind {shlex.quote(self.shown)} {place}"]
         steps += [f"exec {number}<{shlex.quote(path)}" for number, path in enumerate(self.opened, FIRST)]
         for name, (soft, hard) in self.limits.items():
             unit = _UNITS.get(name, 1)

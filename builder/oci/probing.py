@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from builder.oci import host_ids
 from builder.oci.bundle import Job
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.root import find_shell, root_folder
@@ -23,7 +24,7 @@ from builder.scratch import ScratchFolders
 from store.records import asdict, dataclass
 from store.sha256 import Sha256
 
-_VERSION = 3  # of what is tried
+_VERSION = 4  # of what is tried
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,14 @@ def try_out(runtime: Runtime, folder: Path, shell: str | None) -> Trial:
 
 
 def _fault(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | None) -> str:
+    try:
+        with host_ids.held(runtime.maps) as host_id:
+            return _tried(runtime, folder, root, hierarchy, host_id)
+    except OSError as error:
+        return str(error)
+
+
+def _tried(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | None, host_id: int | None) -> str:
     group = None if hierarchy is None else Group(hierarchy, folder.name)
     said = os.urandom(4).hex()
     job = Job(
@@ -97,6 +106,7 @@ def _fault(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | No
         network=False,
         grouped=group is not None,
         groups=tuple(group.files()) if group else (),
+        host_id=host_id,
     )
     try:
         if group:
@@ -106,7 +116,7 @@ def _fault(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | No
             Constraints(seconds=20),
             threading.Event(),
             lambda: runtime.init(job),
-            runtime.owner,
+            runtime.owner if host_id is None else (host_id, host_id),
         )
         try:
             for _ in run.events():

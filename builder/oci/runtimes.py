@@ -14,13 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from builder.oci import seccomp
+from builder.oci import host_ids, seccomp
 from builder.oci.bundle import READ_ONLY, Job, config, limits
-from builder.oci.leash import FIRST, Leash
+from builder.oci.leash import FIRST, SHOWN, Leash
 from builder.oci.programs import which
 from builder.oci.root import GID, UID
 
 _CGROUPS = "/sys/fs/cgroup"
+_UNIFIED = f"{_CGROUPS}/unified"
 
 
 class Runtime(Protocol):
@@ -48,8 +49,12 @@ class Runtime(Protocol):
         """The process whose end ends the whole container; None when there is none (yet)."""
 
     @property
+    def maps(self) -> bool:
+        """Whether the builder's user is mapped to one of :mod:`builder.oci.host_ids`, another one for each build."""
+
+    @property
     def owner(self) -> tuple[int, int]:
-        """The user and group of this machine that the builder's are."""
+        """The user and group of this machine that the builder's are, where they are not mapped."""
 
     def complaint(self, job: Job, log: Sequence[bytes]) -> str:
         """Why it could not run the job, if it says so; ``log`` has the last lines."""
@@ -59,7 +64,10 @@ class Runtime(Protocol):
 
 
 class OciRuntime:
-    """crun or runc. ``private``: in a mount namespace without the part of ``/sys/fs/cgroup`` that crun refuses."""
+    """crun or runc. ``private``: in a mount namespace without the part of ``/sys/fs/cgroup`` that crun refuses.
+
+    crun as root maps the builder's user, where that works; ``private`` is the way without.
+    """
 
     def __init__(self, program: str, *, private: bool = False) -> None:
         self._program = program
@@ -69,12 +77,15 @@ class OciRuntime:
         self.groups_itself = program == "runc"
         self.dies_with_us = program == "crun"  # runc has threads, and the kernel means the thread that started it
         self.owner = (os.geteuid(), os.getegid()) if self._rootless else (UID, GID)
+        self.maps = program == "crun" and not private and not self._rootless and host_ids.available()
 
     def program(self) -> str | None:
         return which(self._program)
 
     def command(self, job: Job, system: str) -> list[str]:
-        described = config(job, user_namespace=self._rootless, resources=self.groups_itself and not self._rootless)
+        root = str(job.root) if job.host_id is None else f"{_CGROUPS}/{SHOWN}"
+        resources = self.groups_itself and not self._rootless
+        described = config(job, root, user_namespace=self._rootless, resources=resources)
         if self._program == "crun" and "seccomp" in described["linux"]:
             # Its library may not know the newest calls; the kernel does.
             program = b2a_base64(seccomp.program(), newline=False).decode()
@@ -84,7 +95,7 @@ class OciRuntime:
         log = ("file:" if self._program == "crun" else "") + str(job.folder / "runtime.log")
         arguments = [*self._base(job.folder), "--log", log, "--log-format", "json", "run"]
         arguments += ["--bundle", str(job.folder), "--pid-file", str(job.folder / "pid"), job.name]
-        return self._leash(system, job.groups).hold(arguments, job.folder)
+        return self._leash(system, job.groups, job).hold(arguments, job.folder)
 
     def init(self, job: Job) -> int | None:
         with suppress(OSError, ValueError):
@@ -105,15 +116,18 @@ class OciRuntime:
         manager = ["--cgroup-manager=disabled"] if self._program == "crun" else []
         return [self.program() or self._program, *manager, "--root", str(folder / "state")]
 
-    def _leash(self, system: str, groups: Sequence[str] = ()) -> Leash:
+    def _leash(self, system: str, groups: Sequence[str] = (), job: Job | None = None) -> Leash:
+        mapped = job is not None and job.host_id is not None
         crun = self._program == "crun"
         return Leash(
             system,
             groups=groups,
             own_users=self._rootless,
             own_mounts=self._rootless or crun,
-            unmounted=f"{_CGROUPS}/unified" if self._private and not self._rootless else "",
-            covered=_CGROUPS if self._rootless else "",
+            unmounted=_UNIFIED if self._private and not self._rootless and os.path.isdir(_UNIFIED) else "",
+            covered=_CGROUPS if self._rootless or mapped else "",
+            # Folders on the way to the root of the container may be closed to whom it is mapped to.
+            shown=str(job.root) if job is not None and mapped else "",
             # Nobody in the container may write to the runtime's program: a crun that could be written to makes a copy
             # of itself in memory and starts that, which takes as long as all else that it does.
             read_only=os.path.realpath(self.program() or "") if crun else "",
@@ -127,6 +141,7 @@ class Bubblewrap:
     name = "bwrap"
     groups_itself = False
     dies_with_us = True
+    maps = False
 
     def __init__(self) -> None:
         self.owner = os.geteuid(), os.getegid()

@@ -21,7 +21,7 @@ from builder import places
 from builder.canonical import NotCanonical, canonicalise
 from builder.checkouts import Checkouts
 from builder.events import BuildEvent, BuiltOutput, Failed, Started, Succeeded, Why
-from builder.oci import leash, starter
+from builder.oci import host_ids, leash, starter
 from builder.oci.bundle import PROCESSES, Job, Mount
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy, remove_orphan
 from builder.oci.probing import NoRuntime, choose
@@ -87,8 +87,9 @@ class OciBuildService:
             return
         try:
             runtime = self._get_ready()
-            with self._builds.folder() as scratch:
-                yield from _Build(self, runtime, self._hierarchy, self._shell, request, scratch.path).events(cancel)
+            with host_ids.held(runtime.maps) as host_id, self._builds.folder() as scratch:
+                build = _Build(self, runtime, self._hierarchy, self._shell, request, scratch.path, host_id)
+                yield from build.events(cancel)
         except NoRuntime as error:
             yield Failed(Why.SANDBOX, str(error))
         except (StoreError, NarError, BadStorePath, OSError) as error:
@@ -170,7 +171,10 @@ class _Build:
         shell: str | None,
         request: BuildRequest,
         folder: Path,
+        host_id: int | None,
     ) -> None:
+        self.host_id = host_id
+        self.owner = runtime.owner if host_id is None else (host_id, host_id)
         self.service = service
         self.runtime = runtime
         self.hierarchy = hierarchy
@@ -197,9 +201,7 @@ class _Build:
                     group.watch()
             (self.folder / _RUNTIME).write_text(self.runtime.name)
             command = self.runtime.command(job, request.constraints.system)
-            run = Run(
-                command, request.constraints, cancel, lambda: self.runtime.init(job), self.runtime.owner, self._written
-            )
+            run = Run(command, request.constraints, cancel, lambda: self.runtime.init(job), self.owner, self._written)
             try:
                 yield from run.events()
             finally:
@@ -289,6 +291,8 @@ class _Build:
             file_size=constraints.output_size,
             grouped=group is not None or (self.runtime.groups_itself and os.geteuid() == 0),
             groups=tuple(group.files()) if group else (),
+            host_id=self.host_id,
+            nodes=tuple(self._node(path) for path in constraints.read_only_paths) if self.host_id is not None else (),
         )
 
     def _command(self) -> tuple[bytes, ...]:
@@ -313,12 +317,19 @@ class _Build:
             place.chmod(0o1777)
         else:
             place.chmod(0o1775)
-            os.chown(place, -1, self.runtime.owner[1])
+            os.chown(place, -1, self.owner[1])
         return place
+
+    def _node(self, path: str) -> Mount:
+        """A device for a builder that is mapped, whom the machine's own one may be closed to."""
+        place = self.folder / ("node-" + os.path.basename(path))
+        os.mknod(place, stat.S_IFCHR | 0o666, os.stat(path).st_rdev)
+        place.chmod(0o666)
+        return Mount(str(place), path, True)
 
     def _give(self, place: Path) -> None:
         """To the builder."""
-        os.chown(place, *self.runtime.owner, follow_symlinks=False)
+        os.chown(place, *self.owner, follow_symlinks=False)
 
     def _failure(self, run: Run, job: Job, starved: bool) -> Failed | None:
         ending = run.ending
@@ -377,6 +388,10 @@ class _Build:
 
         kept = tempfile.mkdtemp(prefix=f"tvix-build-{self.request.name}-", dir=place)
         shutil.move(self.build_folder, f"{kept}/build")
+        if self.host_id is not None:  # whoever gets it next has nothing to do with this
+            for folder, folders, files in os.walk(f"{kept}/build"):
+                for name in ("", *folders, *files):
+                    os.chown(os.path.join(folder, name), 0, 0, follow_symlinks=False)
         with suppress(OSError):
             os.chmod(f"{kept}/build", 0o755)
         return f"{kept}/build"
