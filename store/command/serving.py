@@ -293,7 +293,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve until interrupted."""
+    """Serve until interrupted (SIGINT) or ended (SIGTERM), which both leave nothing behind; the status is 0."""
+    # Before anything is made or announced: who reads the address may end us at once.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        _serve(options)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> None:
     if not options.http and not options.grpc:
         raise StoreError("say where to serve: --http localhost:8080, --grpc localhost:8081")
     key = SecretKey(Path(options.secret_key).read_text()) if options.secret_key else None
@@ -316,13 +324,10 @@ def serve(options: argparse.Namespace) -> int:
             for url in urls.values():
                 say(url)
         sys.stdout.flush()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing is left in either case
-        with suppress(KeyboardInterrupt):
-            if web is not None:
-                web.serve_forever(poll_interval=0.2)
-            else:
-                Event().wait()
-    return 0
+        if web is not None:
+            web.serve_forever(poll_interval=0.2)
+        else:
+            Event().wait()
 
 
 def _start_grpc(store: Store, options: argparse.Namespace, running: ExitStack) -> str:
