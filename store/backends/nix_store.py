@@ -100,7 +100,8 @@ class NixStore:
         raise ReadOnly(f"{self.uri} is only read from; let Nix itself write: nix-store --import, or daemon:")
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:  # not while another thread asks: that would end the process
+            self._db.close()
 
     def _pieces(self, info: PathInfo) -> Iterator[bytes]:
         try:

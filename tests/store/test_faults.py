@@ -12,9 +12,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -101,6 +103,32 @@ def test_processes_that_add_the_same_agree(tmp_path: Path, make_tree: MakeTree) 
         assert isinstance(store.castore, LocalCastore)
         assert list(store.paths()) == list(answers)
         assert verify(store.castore).problems == []
+
+
+# ---- closed
+
+
+def test_closing_while_others_write(tmp_path: Path) -> None:
+    """What other threads are doing goes on and is kept, wherever they are when the store is closed."""
+    writers, texts = 3, 4
+    for turn in range(2 * writers * texts):
+        folder = str(tmp_path / str(turn))
+        written: Queue[str] = Queue()
+        store = CastoreStore(LocalCastore(folder), uri=f"local:{folder}")
+
+        def write(writer: int, store: CastoreStore = store, written: Queue[str] = written) -> None:
+            for number in range(texts):
+                written.put(store.add_text(f"{writer}-{number}", os.urandom(3000), []).path)
+
+        with ThreadPoolExecutor(writers) as pool:
+            doing = [pool.submit(write, writer) for writer in range(writers)]
+            paths = [written.get(timeout=60) for _ in range(turn // 2)]
+            store.close()
+            for each in doing:
+                each.result(60)
+        paths += [written.get(timeout=60) for _ in range(writers * texts - len(paths))]
+        with local_store(folder) as again:
+            assert set(again.paths()) == set(paths)
 
 
 # ---- flipped bits

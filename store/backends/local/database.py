@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from store.backends.local import packs, schema
 from store.backends.local.batch import Batch
@@ -28,22 +27,15 @@ _ASKED = 300
 _KNOWN = 400_000
 
 
-class _Connection:
-    """A thread's connection; closed with the thread."""
+class _Connected(threading.local):
+    """Each thread's connection, until the thread ends or all is let go of."""
 
-    def __init__(self, path: Path) -> None:
-        self.db = schema.connect(path)
-
-    def __del__(self) -> None:
-        db = getattr(self, "db", None)
-        if db is not None:
-            db.close()
+    connection: sqlite3.Connection | None = None
 
 
 class _State(threading.local):
-    """What each thread has of its own."""
+    """How far each thread's transaction is."""
 
-    connection: _Connection | None = None
     batch: Batch | None = None
     depth = 0
     asked = 0  # how often this transaction asked for a chunk
@@ -66,19 +58,18 @@ class LocalDatabase:
         self.collected = self.folder / "collected"
         self.keep_reserve()
         self._state = _State()
+        self._connected = _Connected()
         self._entering = threading.Lock()
-        self._connections: WeakSet[_Connection] = WeakSet()
         self.packs = PackReader(self.pack_folder)
 
     @property
     def db(self) -> sqlite3.Connection:
         """This thread's connection."""
-        connection = self._state.connection
+        connected = self._connected
+        connection = connected.connection
         if connection is None:
-            connection = _Connection(self.path)
-            self._state.connection = connection
-            self._connections.add(connection)
-        return connection.db
+            connection = connected.connection = schema.connect(self.path)
+        return connection
 
     def keep_reserve(self) -> None:
         """Set room aside for the collector of garbage; nothing happens where there is none."""
@@ -209,7 +200,9 @@ class LocalDatabase:
             raise schema.as_store_error(error, self.path) from error
 
     def close(self) -> None:
-        for connection in list(self._connections):
-            connection.db.close()
-        self._state = _State()
+        """Let go of the files. What other threads are doing goes on: what they use is closed when they are done."""
+        connection = self._connected.connection
+        self._connected = _Connected()
+        if connection is not None:
+            connection.close()  # this thread does nothing else now, even if a traceback still knows it
         self.packs.forget()

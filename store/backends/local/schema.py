@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from store.castore.services import Corrupt, Full, ReadOnly, StoreError
@@ -33,10 +34,26 @@ create table if not exists roots (name text primary key, path text not null) str
 """
 
 
+class _Connection(sqlite3.Connection):
+    """One that is closed when nobody refers to it any more, and so when nobody uses it.
+
+    Closing it before, while another thread is within one of its methods, ends the process (CPython 3.11 and others).
+    """
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it could not be opened
+            self.close()
+
+
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to the database at ``path``, made where it was not; many processes may have one each."""
+    """A connection to the database at ``path``, made where it was not; many processes and threads may have one each.
+
+    It is not to be closed but let go of, where another thread may use it.
+    """
     try:
-        connection = sqlite3.connect(path, timeout=120, isolation_level=None, check_same_thread=False)
+        connection: sqlite3.Connection = sqlite3.connect(
+            path, timeout=120, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         _use_wal(connection)
         connection.execute("pragma synchronous = full")
         connection.execute("pragma cache_size = -32000")
