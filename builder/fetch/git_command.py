@@ -12,10 +12,10 @@ import os
 import re
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from builder.communicating import communicate
 from builder.descendants import descendants
 from builder.fetch.failure import FetchError
 from builder.fetch.limits import Limits
@@ -95,20 +95,7 @@ def git_status(
     ``remote``: it may ask other repositories. ``settings`` (``NAME=VALUE``) go before those that are configured.
     """
     with running(folder, *arguments, remote=remote, settings=settings) as process:
-        done = threading.Event()
-        out = b""
-        err = b""
-
-        def talk() -> None:
-            nonlocal out, err
-            out, err = process.communicate(feed)
-            done.set()
-
-        thread = threading.Thread(target=talk, daemon=True)
-        thread.start()
-        while not done.wait(0.1):
-            if limits.cancel.is_set():
-                _end(process)
+        out, err = communicate(process, limits.cancel, lambda: _end(process), feed)
         limits.check()
         return process.returncode, out, err.decode("utf-8", "replace").strip()
 

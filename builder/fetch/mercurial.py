@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from builder.communicating import communicate
 from builder.fetch.failure import FetchError
 from builder.fetch.keeping import keep
 from builder.fetch.limits import Limits
@@ -68,13 +69,7 @@ def _hg(url: str, limits: Limits, *arguments: str) -> str:
             stderr=subprocess.PIPE,
             env=environment,
         ) as process:
-            while True:
-                try:
-                    out, err = process.communicate(timeout=0.1)
-                    break
-                except subprocess.TimeoutExpired:
-                    if limits.cancel.is_set():
-                        process.kill()
+            out, err = communicate(process, limits.cancel, process.kill)
     except FileNotFoundError:
         raise FetchError(
             f"cannot fetch the Mercurial repository '{url}': there is no program 'hg'; install Mercurial"

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from store.composition.castore_store import CastoreStore
 
 _LOCK: Final = "flake.lock:"
-_PATIENCE: Final = 0.1  # seconds until it is noticed that nobody wants a lock file any more
 
 
 class InPlace:
@@ -100,17 +99,14 @@ class FlakeLocking:
         pass
 
     def run(self, store: CastoreStore, cancel: Event | None = None) -> None:
+        from builder.communicating import communicate
+
         # A process of its own: the evaluation that this one is doing goes on meanwhile.
         command = [sys.executable, "-P", "-m", "evaluator.cli", "flake", "lock", self._folder]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
-            while True:
-                try:
-                    _, said = process.communicate(timeout=_PATIENCE)
-                    break
-                except subprocess.TimeoutExpired:
-                    if cancel is not None and cancel.is_set():
-                        process.terminate()  # the lock file is written whole, or not at all
+            # The lock file is written whole, or not at all.
+            _, said = communicate(process, cancel or Event(), process.terminate)
         if process.returncode:
             text = said.decode("utf-8", "replace").strip()
             raise EvalError(text.removeprefix("error: ") or f"locking '{self._folder}' failed")
