@@ -7,12 +7,13 @@ time; whether the store still has the path is for the store to say.
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+from store.sqlite import sqlite3
 
 _FILE = "fetched-1.sqlite3"
 _SCHEMA = "CREATE TABLE IF NOT EXISTS fetched (key TEXT PRIMARY KEY, value TEXT NOT NULL, checked REAL NOT NULL)"

@@ -7,7 +7,6 @@ Specification: schema 10 of ``db.sqlite`` (``ValidPaths``, ``Refs``). With ``roo
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
@@ -20,6 +19,7 @@ from store.nar import nar_pieces
 from store.nar_reader import Source
 from store.paths.archives import checked
 from store.paths.protocol import Entry
+from store.sqlite import sqlite3
 from store.store_path import STORE_DIR, base_name, digest_of, to_bytes
 
 _COLUMNS = "select id, path, hash, deriver, narSize, sigs, ca from ValidPaths"

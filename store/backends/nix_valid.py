@@ -7,7 +7,8 @@ What merely lies in its store folder may be half of something, or nobody's: Nix 
 from __future__ import annotations
 
 import os
-import sqlite3
+
+from store.sqlite import sqlite3
 
 _PATIENCE = 2.0  # seconds, where somebody holds a lock
 _ATTEMPTS = 4
