@@ -89,14 +89,11 @@ def config(job: Job, root: str, *, user_namespace: bool, resources: bool) -> dic
     if not job.network:
         namespaces.append("network")
     linux: dict[str, Any] = {"maskedPaths": list(_MASKED), "readonlyPaths": list(READ_ONLY)}
-    if job.host_id is not None:
+    mapped = 0 if user_namespace and job.host_id is None else job.host_id
+    if mapped is not None:
         namespaces.append("user")
-        linux["uidMappings"] = [{"containerID": UID, "hostID": job.host_id, "size": 1}]
-        linux["gidMappings"] = [{"containerID": GID, "hostID": job.host_id, "size": 1}]
-    elif user_namespace:
-        namespaces.append("user")
-        linux["uidMappings"] = [{"containerID": UID, "hostID": 0, "size": 1}]
-        linux["gidMappings"] = [{"containerID": GID, "hostID": 0, "size": 1}]
+        linux["uidMappings"] = [{"containerID": UID, "hostID": mapped, "size": 1}]
+        linux["gidMappings"] = [{"containerID": GID, "hostID": mapped, "size": 1}]
     if resources:
         namespaces.append("cgroup")
         # Without the first slash it is inside the groups that the runtime is started in, which have the limits.
@@ -161,17 +158,15 @@ def _system_mounts(mapped: bool) -> Sequence[dict[str, Any]]:
 
 
 def _bind(mount: Mount) -> dict[str, Any]:
-    options = ["bind", "nosuid", "nodev", "rprivate", "rw" if mount.writable else "ro"]
-    return {"destination": mount.target, "type": "bind", "source": mount.source, "options": options}
+    return _bound(mount, "bind", "nosuid", "nodev", "rprivate", "rw" if mount.writable else "ro")
 
 
 def _node(mount: Mount) -> dict[str, Any]:
-    return {
-        "destination": mount.target,
-        "type": "bind",
-        "source": mount.source,
-        "options": ["bind", "nosuid", "noexec"],
-    }
+    return _bound(mount, "bind", "nosuid", "noexec")
+
+
+def _bound(mount: Mount, *options: str) -> dict[str, Any]:
+    return {"destination": mount.target, "type": "bind", "source": mount.source, "options": list(options)}
 
 
 def _numbers(device: str) -> dict[str, Any]:

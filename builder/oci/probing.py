@@ -18,7 +18,7 @@ from builder.oci.bundle import Job
 from builder.oci.cgroups import Group, Hierarchy, find_hierarchy
 from builder.oci.root import find_shell, root_folder
 from builder.oci.running import Run
-from builder.oci.runtimes import Runtime, candidates
+from builder.oci.runtimes import Runtime, candidates, owner
 from builder.request import Constraints
 from builder.scratch import ScratchFolders
 from store.records import asdict, dataclass
@@ -116,7 +116,7 @@ def _tried(runtime: Runtime, folder: Path, root: Path, hierarchy: Hierarchy | No
             Constraints(seconds=20),
             threading.Event(),
             lambda: runtime.init(job),
-            runtime.owner if host_id is None else (host_id, host_id),
+            owner(runtime, host_id),
         )
         try:
             for _ in run.events():

@@ -54,7 +54,7 @@ class Runtime(Protocol):
 
     @property
     def owner(self) -> tuple[int, int]:
-        """The user and group of this machine that the builder's are, where they are not mapped."""
+        """The user and group of this machine that the builder's are, where they are not mapped (:func:`owner`)."""
 
     def complaint(self, job: Job, log: Sequence[bytes]) -> str:
         """Why it could not run the job, if it says so; ``log`` has the last lines."""
@@ -195,6 +195,11 @@ class Bubblewrap:
 
     def delete(self, folder: Path, name: str) -> None:
         pass
+
+
+def owner(runtime: Runtime, host_id: int | None) -> tuple[int, int]:
+    """The user and group of this machine that a builder's are; ``host_id`` is what they are mapped to, if they are."""
+    return runtime.owner if host_id is None else (host_id, host_id)
 
 
 def candidates() -> list[Runtime]:

@@ -27,7 +27,7 @@ from builder.oci.cgroups import Group, Hierarchy, find_hierarchy, remove_orphan
 from builder.oci.probing import NoRuntime, choose
 from builder.oci.root import CERTIFICATES_INSIDE, NETWORK_FILES, find_certificates, find_shell, root_folder
 from builder.oci.running import Run
-from builder.oci.runtimes import Runtime, candidates
+from builder.oci.runtimes import Runtime, candidates, owner
 from builder.request import KVM, BuildRequest
 from builder.scratch import ScratchFolders
 from store.castore.services import StoreError
@@ -174,7 +174,7 @@ class _Build:
         host_id: int | None,
     ) -> None:
         self.host_id = host_id
-        self.owner = runtime.owner if host_id is None else (host_id, host_id)
+        self.owner = owner(runtime, host_id)
         self.service = service
         self.runtime = runtime
         self.hierarchy = hierarchy
